@@ -1,0 +1,75 @@
+// The committed offsets of one group: what is committed, what is on its way to the log, and what
+// waits for a transaction's marker. A commit counts from the acknowledgement of its record; of two
+// commits the one later in the log wins, in whatever order they are acknowledged.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace ottla::broker {
+
+using TopicPartition = std::pair<std::string, int32_t>;
+
+struct CommittedOffset {
+  int64_t offset = -1;
+  int32_t leader_epoch = -1;
+  std::string metadata;
+  int64_t commit_timestamp_ms = -1;
+  std::optional<int64_t> expire_timestamp_ms;  // only where the client asked for a retention
+  bool operator==(const CommittedOffset&) const = default;
+};
+
+class GroupOffsets {
+ public:
+  struct Logged {
+    CommittedOffset value;
+    int64_t log_offset = -1;  // base offset of the batch that carries it; -1: not yet appended
+  };
+  using Offsets = std::map<TopicPartition, Logged>;
+
+  // -- Commits of consumers -----------------------------------------------------------------------
+  void prepare(const TopicPartition& partition, const CommittedOffset& value);
+  void appended(const TopicPartition& partition, const CommittedOffset& value, int64_t log_offset);
+  void failed(const TopicPartition& partition, const CommittedOffset& value);
+
+  // -- Commits inside transactions -----------------------------------------------------------------
+  void prepare_txn(int64_t producer_id, const TopicPartition& partition,
+                   const CommittedOffset& value);
+  void appended_txn(int64_t producer_id, const TopicPartition& partition,
+                    const CommittedOffset& value, int64_t log_offset);
+  void failed_txn(int64_t producer_id, const TopicPartition& partition);
+  void complete_txn(int64_t producer_id, bool commit);
+  bool has_txn(int64_t producer_id) const { return pending_txn_.contains(producer_id); }
+
+  // -- Loading ---------------------------------------------------------------------------------------
+  void restore(const TopicPartition& partition, Logged logged);
+  void restore_txn(int64_t producer_id, const TopicPartition& partition, Logged logged);
+
+  // True if it was committed; what is pending for it is dropped as well.
+  bool remove(const TopicPartition& partition);
+  // Removes and returns those committed for which `expired` holds and nothing is on its way.
+  std::vector<TopicPartition> remove_if(
+      const std::function<bool(const TopicPartition&, const CommittedOffset&)>& expired);
+
+  const CommittedOffset* find(const TopicPartition& partition) const;
+  bool has_pending(const TopicPartition& partition) const;
+  const Offsets& committed() const { return committed_; }
+  bool empty() const {
+    return committed_.empty() && pending_.empty() && pending_txn_.empty();
+  }
+  std::vector<int64_t> producers() const;
+
+ private:
+  Offsets committed_;
+  std::map<TopicPartition, CommittedOffset> pending_;
+  std::map<int64_t, Offsets> pending_txn_;
+};
+
+}  // namespace ottla::broker
