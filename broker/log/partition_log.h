@@ -1,0 +1,235 @@
+// PartitionLog: one partition's record batches on disk, in Apache's layout: segments with sparse
+// indexes, producer state, leader epochs. The only writer of its directory. Loop thread only; never
+// blocks on an fsync but in close() and a few rare calls that say so. Knows nothing of replicas.
+//
+// Durability: append() returns when the bytes are in the page cache. durable_offset() is the first
+// offset that a crash may lose; when_durable() tells when it has passed an offset. An append whose
+// topic flushes by count says in Appended::ack_offset what to wait for.
+//
+// Failure: any IO error makes the log failed(): every later call refuses with kafka_storage_error
+// and the on_failure callback (the log manager takes the directory offline) was called once.
+//
+// Source: Kafka documentation, "Log"; KIP-101, KIP-107, KIP-392 for the offsets' names.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/log/epoch_cache.h"
+#include "broker/log/log_config.h"
+#include "broker/log/producer_state.h"
+#include "broker/log/topic_partition.h"
+#include "broker/record/validate.h"
+#include "common/rt/world.h"
+
+namespace ottla::broker {
+
+class Segment;
+
+struct Appended {
+  Refusal refusal = Refusal::none;
+  std::string message;
+  std::vector<RecordError> record_errors;
+  bool duplicate = false;     // the offsets are those of the first append
+  int64_t first_offset = -1;  // -1 on refusal and for an empty set
+  int64_t last_offset = -1;
+  int64_t log_append_time_ms = -1;
+  int64_t log_start_offset = -1;  // what Produce answers: -1 where Apache answers -1
+  int64_t record_count = 0;
+  uint64_t bytes = 0;
+  int64_t ack_offset = 0;  // acknowledge when durable_offset() >= this; 0: at once
+};
+
+struct ReadResult {
+  Refusal refusal = Refusal::none;
+  rt::FileSlice slice;              // length 0: nothing to read
+  int64_t first_batch_offset = -1;  // base offset of the first batch in the slice
+  // The first batch does not fit the limit and min_one_batch was false: the slice holds a part of
+  // it (clients of Fetch v0-2 get that part, later ones nothing).
+  bool first_batch_incomplete = false;
+};
+
+struct TimestampOffset {
+  int64_t timestamp = kNoTimestamp;
+  int64_t offset = -1;
+  int32_t leader_epoch = -1;
+};
+
+struct LogStats {
+  uint64_t size_bytes = 0;
+  uint32_t segments = 0;
+  int64_t unflushed_records = 0;
+};
+
+class PartitionLog {
+ public:
+  struct Options {
+    std::string dir;  // absolute path of topic-N
+    TopicPartition tp;
+    LogConfig config;
+    int64_t recovery_point = 0;    // from the checkpoint
+    int64_t log_start_offset = 0;  // from the checkpoint
+    int64_t high_watermark = 0;    // from the checkpoint
+    bool clean_shutdown = false;   // the marker was there: no scan
+    bool created_now = false;      // the directory is new and empty
+    int64_t producer_id_expiration_ms = 86400000;
+    uint64_t jitter_seed = 0;
+    // Called at most once, on the loop: the directory's disk failed.
+    std::function<void(const Error&)> on_failure;
+  };
+
+  // Blocking; for start and creation.
+  static Result<std::unique_ptr<PartitionLog>> open(rt::World world, Options options);
+  ~PartitionLog();  // no IO; close() first for a clean end
+  PartitionLog(const PartitionLog&) = delete;
+  PartitionLog& operator=(const PartitionLog&) = delete;
+
+  // --- appending
+  // As leader: validates, assigns offsets in place, appends with one write. `set` is edited.
+  Appended append_as_leader(MutBytes set, int32_t leader_epoch, Origin origin = Origin::client);
+  // As follower: the leader's bytes as they are; offsets must continue the log.
+  Appended append_as_follower(Bytes set);
+
+  // --- reading
+  // Bytes from the batch that holds `start` on, of one segment, cut at `max_bytes` (maybe inside a
+  // batch) and at the batch boundary of `upper_bound` (hw, lso or leo). With min_one_batch the
+  // first batch comes whole whatever max_bytes says.
+  ReadResult read(int64_t start, uint64_t max_bytes, int64_t upper_bound, bool min_one_batch);
+  // The same bytes, copied out (at most `max_bytes`); for down-conversion and coordinators'
+  // loading.
+  Result<Buffer> read_bytes(const rt::FileSlice& slice);
+  // Aborted transactions overlapping [start, upper): for read_committed fetches.
+  Result<std::vector<AbortedTxn>> aborted_transactions(int64_t start, int64_t upper);
+  // First record with timestamp >= `timestamp` below leo; nullopt when there is none. Blocking
+  // reads.
+  Result<std::optional<TimestampOffset>> offset_for_timestamp(int64_t timestamp);
+  // ListOffsets -3: the record with the largest timestamp (the earliest of equals).
+  Result<std::optional<TimestampOffset>> offset_of_max_timestamp();
+  // ListOffsets v0: base offsets of segments whose file was modified at or before `timestamp`,
+  // newest first; -1 (latest): leo and all bases; -2 (earliest): the log start offset.
+  std::vector<int64_t> legacy_offsets_before(int64_t timestamp, int32_t max_count);
+
+  // --- offsets
+  int64_t leo() const { return leo_; }
+  int64_t log_start_offset() const { return log_start_offset_; }
+  int64_t hw() const { return hw_; }
+  void set_hw(int64_t hw);  // clamped to [log_start_offset, leo]
+  int64_t lso() const;      // first unstable offset, bounded by hw
+  int64_t durable_offset() const { return recovery_point_; }
+  // Calls `done(true)` on the loop (never from inside this call) once durable_offset() >= offset,
+  // or `done(false)` when the log fails first. Does not by itself start a flush.
+  void when_durable(int64_t offset, Fn<void(bool)> done);
+  // Starts a flush of everything appended so far (group commit: flushes asked for in one turn of
+  // the loop share one sync).
+  void flush();
+
+  // --- epochs
+  // A leader begins `epoch` at the log's end; stored in leader-epoch-checkpoint.
+  void begin_epoch(int32_t epoch);
+  std::optional<int32_t> latest_epoch() const;
+  EpochEnd end_offset_for_epoch(int32_t epoch) const { return epochs_.end_offset_for(epoch, leo_); }
+  const EpochCache& epochs() const { return epochs_; }
+
+  // --- cutting
+  Result<void> truncate_to(int64_t offset);  // follower: leo becomes `offset`
+  Result<void> truncate_fully_and_start_at(int64_t offset);
+  // DeleteRecords: raises the log start offset; offset_out_of_range above hw or below the start,
+  // policy_violation without cleanup.policy=delete. -1 means hw. Persisted by the manager's
+  // checkpoint.
+  Refusal delete_records(int64_t offset);
+  void raise_log_start_offset(int64_t offset);  // follower: the leader's start offset
+  // Retention by log start offset, size and time; gives the number of segments that went.
+  uint32_t apply_retention(int64_t now_wall_ms);
+
+  // --- others
+  void set_config(const LogConfig& config) { config_ = config; }
+  const LogConfig& config() const { return config_; }
+  const TopicPartition& tp() const { return tp_; }
+  const std::string& dir() const { return dir_; }
+  // Kafka's base64 form; empty when unknown. Setting it writes partition.metadata (blocking).
+  const std::string& topic_id() const { return topic_id_; }
+  Result<void> set_topic_id(const std::string& topic_id);
+  const ProducerState& producers() const { return producers_; }
+  void expire_producers(int64_t now_wall_ms);
+  int64_t first_segment_base_offset() const;
+  LogStats stats() const;
+  bool failed() const { return failed_; }
+  // Rolls to a new segment now; false when the log failed.
+  bool roll();
+  // Flush due by flush.ms? Called by the manager's timer.
+  void flush_if_due(int64_t now_wall_ms);
+  // Blocking: flushes, writes indexes and a producer snapshot. The log takes no calls afterwards.
+  Result<void> close();
+  // The directory was renamed (deletion): files are found under the new path from now on.
+  void renamed(std::string dir) { dir_ = std::move(dir); }
+  std::string describe() const;
+  void check_invariants();  // reads; for tests and the simulator
+
+  struct Boundary {  // where a recent append began
+    int64_t offset = 0;
+    uint64_t position = 0;
+  };
+
+ private:
+  friend class LogRecovery;
+  PartitionLog(rt::World world, Options options);
+  Segment& active() { return *segments_.rbegin()->second; }
+  Segment& active() const { return *segments_.rbegin()->second; }
+  ValidateRules rules() const;
+  Appended append_bytes(Bytes set, const Validated& validated, Origin origin, int32_t leader_epoch);
+  Result<void> write_batches(Bytes set, int64_t first_offset, int64_t last_offset,
+                             int64_t max_timestamp, int64_t offset_of_max_timestamp);
+  Result<void> maybe_roll(uint64_t incoming_bytes, int64_t incoming_max_timestamp,
+                          int64_t last_offset);
+  Result<void> roll_to(int64_t base_offset);
+  Result<std::shared_ptr<Segment>> segment_for(int64_t offset);
+  Result<uint64_t> position_of(Segment& segment, int64_t offset);
+  void start_flush();
+  void flush_done(int64_t target, uint64_t generation, Result<void> result);
+  void fire_waiters();
+  void fail_log(const Error& error);
+  Refusal storage_error(const Error& error);
+  Result<void> write_epochs();
+  Result<void> write_producer_snapshot();
+  Result<void> rebuild_producers(int64_t up_to);
+  Result<void> delete_snapshots(int64_t from, int64_t below);
+  void remove_segments(const std::vector<int64_t>& bases);
+  void segments_below_start_went();
+
+  // Fixed after construction.
+  rt::World world_;
+  TopicPartition tp_;
+  int64_t producer_id_expiration_ms_;
+  std::function<void(const Error&)> on_failure_;
+  uint64_t jitter_seed_;
+
+  // Durable (through files), mirrored here.
+  std::string dir_;
+  std::string topic_id_;
+  EpochCache epochs_;
+  ProducerState producers_;
+  std::map<int64_t, std::shared_ptr<Segment>> segments_;  // by base offset; never empty
+  int64_t log_start_offset_ = 0;
+  int64_t leo_ = 0;
+  int64_t hw_ = 0;
+  int64_t recovery_point_ = 0;
+
+  // Volatile.
+  LogConfig config_;
+  bool failed_ = false;
+  bool closed_ = false;
+  int64_t last_flush_wall_ms_ = 0;
+  bool flush_posted_ = false;
+  bool flushing_ = false;
+  int64_t flush_wanted_ = 0;  // some caller waits for this offset
+  uint64_t truncations_ = 0;  // a flush that began before a truncation proves less
+  std::multimap<int64_t, Fn<void(bool)>> waiters_;
+  std::deque<Boundary> recent_;  // of the active segment; tail readers look here first
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // guards posted callbacks
+};
+
+}  // namespace ottla::broker

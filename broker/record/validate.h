@@ -1,0 +1,68 @@
+// What a leader demands of a record set before it appends it, and what it changes in it. Hot path:
+// checksum, header checks, and for uncompressed batches one walk over the record lengths.
+// Compressed batches pass unopened unless the topic is compacted, bounds timestamps, or has its own
+// codec.
+//
+// Source: Kafka documentation (topic configs message.timestamp.*, compression.type); KIP-32,
+// KIP-98, KIP-467 (record errors); what a live 3.9 broker answers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "broker/record/batch_view.h"
+
+namespace ottla::broker {
+
+struct RecordError {
+  int32_t batch_index = 0;
+  std::string message;
+};
+
+// Kafka's AppendOrigin: what is demanded of clients is not demanded of our own coordinators.
+enum class Origin { client, coordinator, replication };
+
+struct ValidateRules {
+  std::optional<compress::Codec> target_codec;  // nullopt: compression.type=producer
+  compress::Levels levels;
+  TimestampType timestamp_type = TimestampType::create_time;
+  int64_t timestamp_before_max_ms = INT64_MAX;
+  int64_t timestamp_after_max_ms = INT64_MAX;
+  int32_t max_message_bytes = 1048588;
+  bool compacted = false;
+};
+
+struct ValidateInput {
+  Origin origin = Origin::client;
+  int64_t first_offset = 0;  // the log's leo
+  int32_t leader_epoch = 0;
+  int64_t now_wall_ms = 0;
+  std::string_view topic_partition;  // "topic-0", for messages
+};
+
+struct Validated {
+  Refusal refusal = Refusal::none;
+  std::string message;  // for the operator and Produce's ErrorMessage; may be empty
+  std::vector<RecordError> record_errors;
+
+  // On success: the bytes to append. `replaced` holds them when records had to be rewritten,
+  // otherwise they are the first `valid_bytes` of the input, edited in place.
+  std::optional<Buffer> replaced;
+  size_t valid_bytes = 0;
+  int64_t first_offset = -1;
+  int64_t last_offset = -1;  // first_offset - 1 when the set is empty
+  int64_t max_timestamp = kNoTimestamp;
+  int64_t offset_of_max_timestamp = -1;  // the last offset of the batch that holds it
+  int64_t log_append_time_ms = -1;
+  int64_t record_count = 0;
+};
+
+// Checks that do not need a log, made when a Produce request arrives: exactly one v2 batch from
+// version 3 on, zstd from version 7 on. Their answers carry log start offset -1.
+Refusal check_produce_set(int16_t produce_version, Bytes set);
+
+// Validates, assigns offsets and leader epoch in place, and converts or recompresses where the
+// topic demands it (magic 0 and 1 always become magic 2).
+Validated validate_and_assign(MutBytes set, const ValidateRules& rules, const ValidateInput& input);
+
+}  // namespace ottla::broker
