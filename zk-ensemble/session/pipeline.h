@@ -1,0 +1,177 @@
+// Pipeline: the whole service of one standalone server, without IO: client frames and the passing of time
+// in; log entries, frames to clients and closed connections out. Requests are decided at once against the
+// state to come (prepare.h), logged, and applied once durable; a quorum will slide in between.
+// Runs on one loop; nothing here blocks, logs or looks at a clock.
+//
+// Order. Replies of a connection are in the order of its requests (auth excepted: at once, as Apache's).
+// Reads wait for the connection's own earlier writes alone. Events of a transaction go to a connection
+// before any reply that could show its effect.
+// Source: ZooKeeper programmer's guide, "Consistency guarantees"; internals, "Request pipeline".
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/time.h"
+#include "common/wire/writer.h"
+#include "zk-ensemble/session/session_id.h"
+#include "zk-ensemble/session/session_tracker.h"
+#include "zk-ensemble/tree/data_tree.h"
+#include "zk-ensemble/tree/prepare.h"
+#include "zk-ensemble/tree/watches.h"
+
+namespace ottla::zk {
+
+// What the shell must do, in this order: append `log` (and sync it, then call on_durable), then send.
+// Nothing in `sends` depends on the durability of anything in `log`: what does comes out of on_durable.
+struct Effects {
+  struct Entry {
+    int64_t zxid = 0;
+    size_t offset = 0;  // in `log`
+    size_t length = 0;
+  };
+  struct Send {
+    ConnId conn = 0;
+    Buffer bytes;        // whole frames, length prefixes included; may be empty
+    bool close = false;  // after the bytes are sent
+  };
+  wire::Writer log;            // encoded transactions, back to back
+  std::vector<Entry> entries;  // zxids rise
+  std::vector<Send> sends;     // one for each connection
+  bool empty() const { return entries.empty() && sends.empty(); }
+};
+
+// Counts since the start (or reset): srvr, stat, mntr, cons.
+struct LatencyStats {
+  int64_t count = 0, total_ms = 0, max_ms = 0;
+  int64_t min_ms = -1;  // -1: none yet
+  void add(int64_t ms);
+  int64_t min() const { return min_ms < 0 ? 0 : min_ms; }
+  double average() const { return count == 0 ? 0 : static_cast<double>(total_ms) / static_cast<double>(count); }
+};
+struct ServerStats {
+  int64_t packets_received = 0, packets_sent = 0;
+  int64_t connections_dropped = 0;  // closed by the server, protocol errors included
+  int64_t auth_failures = 0;
+  int64_t sessions_expired = 0;
+  int64_t reads = 0, writes = 0, refused_writes = 0;
+  int64_t watches_fired = 0;
+  LatencyStats latency;
+};
+
+// One client connection as cons and the log show it. Owned by the pipeline.
+struct ConnectionInfo {
+  ConnId id = 0;
+  std::string remote_address;  // of the ip scheme: no port
+  int64_t session = 0;         // 0: no session yet
+  int64_t timeout_ms = 0;
+  Instant established;
+  int64_t outstanding = 0;     // requests not answered yet
+  int64_t packets_received = 0, packets_sent = 0;
+  int32_t last_cxid = -1;
+  int64_t last_zxid = -1;
+  Instant last_response;
+  int64_t last_latency_ms = 0;
+  LatencyStats latency;
+  std::string_view last_op = "NA";  // "PING", "CREA", ...
+};
+
+class Pipeline final : private WatchSink {
+ public:
+  // `tree` is recovered; its sessions get fresh deadlines. `session_clock_ms` seeds the session ids and
+  // must grow from start to start (wall clock). All references must outlive the pipeline.
+  Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_clock_ms, Instant now);
+  ~Pipeline();
+
+  // --- events. Each may add to the effects.
+  void on_open(ConnId conn, std::string remote_address, Instant now);
+  // One frame without its length. The first must be a ConnectRequest. Frames for a connection that is
+  // closing are ignored.
+  void on_frame(ConnId conn, Bytes frame, Instant now, int64_t wall_ms);
+  // The connection is gone (or was closed on our demand). Its watches go; its session stays.
+  void on_closed(ConnId conn);
+  // Everything up to and including `zxid` is durable: applies it and answers.
+  void on_durable(int64_t zxid, Instant now, int64_t wall_ms);
+  // Expires sessions, reaps containers. Call at next_deadline() or later; calling early is harmless.
+  void on_tick(Instant now, int64_t wall_ms);
+  std::optional<Instant> next_deadline() const;
+
+  // Everything that has piled up since the last call.
+  Effects take_effects();
+  bool has_effects() const;
+
+  // --- the operator
+  void close_session(int64_t session, int64_t wall_ms);  // as if it had expired
+  void close_all_connections();                          // `kill` of the admin server; at shutdown
+  size_t connection_count() const { return conns_.size(); }
+  std::vector<ConnectionInfo> connections() const;  // by id
+  int64_t outstanding() const { return outstanding_; }
+  const ServerStats& stats() const { return stats_; }
+  void reset_stats();                                    // srst
+  void reset_connection_stats();                         // crst
+  const Watches& watches() const { return watches_; }
+  const SessionTracker& sessions() const { return tracker_; }
+  const DataTree& tree() const { return tree_; }
+  DataTree& mutable_tree() { return tree_; }             // for SnapshotCursor
+  int64_t last_proposed() const { return preparer_.last_zxid(); }
+  std::optional<int64_t> session_of(ConnId conn) const;
+  // Operations that are answered with unimplemented (-6) here.
+  static const std::vector<OpCode>& not_built();
+
+  void check_invariants() const;
+  std::string describe() const;
+
+ private:
+  struct Conn;
+  struct Waiting;
+  struct Proposed;
+
+  void handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall_ms);
+  void handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall_ms);
+  void handle_auth(Conn& conn, int32_t xid, Bytes body);
+  void handle_write(Conn& conn, OpCode type, int32_t xid, Bytes body, Instant now, int64_t wall_ms);
+  void handle_close_session(Conn& conn, int32_t xid, Instant now, int64_t wall_ms);
+  void handle_create_session(Conn& conn, int32_t xid, Bytes body, Instant now, int64_t wall_ms);
+  void handle_read(Conn& conn, OpCode type, int32_t xid, Bytes body, Instant now);
+  void handle_sasl(Conn& conn, int32_t xid, Bytes body);
+  void propose(Txn txn, ConnId conn);
+  void apply_front(Instant now, int64_t wall_ms);
+  void answer_write(Conn& conn, const Waiting& waiting, const Txn& txn, const ApplyResult& result,
+                    Instant now);
+  void drain(Conn& conn, Instant now);
+  void perform_read(Conn& conn, OpCode type, int32_t xid, Bytes body, const AuthInfo& auth);
+  void finish_connect(Conn& conn, bool valid, Instant now);
+  void count_answer(Conn& conn, int32_t xid, OpCode type, Instant asked, Instant now);
+  void end(Conn& conn);  // close after what is written
+  void touch(Conn& conn);
+  Conn* find(ConnId id);
+  Conn* conn_of_session(int64_t session);
+  void notify(const std::vector<ConnId>& watchers, EventType type, std::string_view path, int64_t zxid,
+              const AclList& acls) override;
+  void send_event(Conn& conn, EventType type, std::string_view path, int64_t zxid);
+  void reap_containers(int64_t wall_ms);
+
+  DataTree& tree_;
+  const CoreOptions& options_;
+  Preparer preparer_;
+  SessionTracker tracker_;
+  Watches watches_;
+  int64_t next_session_id_;
+  std::map<ConnId, std::unique_ptr<Conn>> conns_;
+  std::unordered_map<int64_t, ConnId> by_session_;
+  std::deque<Proposed> proposed_;  // logged or being logged, not applied; zxids rise
+  Effects effects_;
+  std::vector<ConnId> dirty_;      // connections with bytes or a close to hand out
+  ServerStats stats_;
+  int64_t outstanding_ = 0;
+  Instant next_container_check_;
+  std::deque<std::string> reap_queue_;
+};
+
+}  // namespace ottla::zk

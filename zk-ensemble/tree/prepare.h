@@ -1,0 +1,78 @@
+// Preparer: a write request and the state to come (overlay.h) make a transaction. It decides everything:
+// permissions, versions, names, errors. A refused write is a transaction too, of type error, and takes a
+// zxid. Runs at the leader (standalone: here); replicas only replay.
+// Source: ZooKeeper programmer's guide; order of checks as Apache 3.9's, see README.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "zk-ensemble/tree/overlay.h"
+#include "zk-ensemble/tree/txn.h"
+
+namespace ottla::zk {
+
+struct WriteRequest {
+  int64_t session = 0;
+  int32_t cxid = 0;
+  OpCode type = OpCode::error;
+  Bytes body;                              // after the request header
+  const AuthInfo* auth = nullptr;          // the connection's ids; null: none
+  ZkError session_error = ZkError::ok;     // what the session tracker says of this session and owner
+};
+
+class Preparer {
+ public:
+  // The first transaction gets zxid `last_zxid` + 1.
+  Preparer(const DataTree& tree, const CoreOptions& options, int64_t last_zxid)
+      : tree_(tree), options_(options), overlay_(tree), last_zxid_(last_zxid) {}
+
+  // The transaction for `request`, or nullopt when its body does not decode: answer marshalling_error;
+  // nothing is proposed (but for multi, whose error is a transaction, as Apache has it).
+  std::optional<Txn> prepare(const WriteRequest& request, int64_t wall_ms);
+  Txn prepare_create_session(int64_t session, int32_t cxid, int32_t timeout_ms, int64_t wall_ms);
+  Txn prepare_close_session(int64_t session, int32_t cxid, int64_t wall_ms);
+  // For containers and TTL nodes; session and cxid 0.
+  Txn prepare_delete_container(std::string_view path, int64_t wall_ms);
+
+  // `zxid` and all before it are applied.
+  void applied(int64_t zxid) { overlay_.applied(zxid); }
+  int64_t last_zxid() const { return last_zxid_; }
+  // A new leader's first zxid (epoch << 32). Only with nothing pending.
+  void set_last_zxid(int64_t zxid);
+  size_t pending_changes() const { return overlay_.size(); }
+  static bool is_write(OpCode type);
+  void check_invariants() const;
+  std::string describe() const;
+
+ private:
+  struct CreateArgs;
+  struct Context;  // header fields of the request being prepared
+
+  ZkError prepare_op(OpCode type, wire::Reader& in, const Context& context, TxnBody& into);
+  ZkError prepare_create(OpCode type, CreateArgs& args, const Context& context, TxnBody& into);
+  ZkError prepare_delete(const std::optional<std::string>& path, int32_t version, bool container,
+                         const Context& context, TxnBody& into);
+  ZkError prepare_set_data(std::optional<std::string> path, NodeData data, int32_t version,
+                           const Context& context, TxnBody& into);
+  ZkError prepare_set_acl(std::optional<std::string> path, const std::vector<RawAcl>& acls,
+                          int32_t version, const Context& context, TxnBody& into);
+  ZkError prepare_check(std::optional<std::string> path, int32_t version, const Context& context,
+                        TxnBody& into);
+  std::optional<Txn> prepare_multi(const WriteRequest& request, const Context& context);
+
+  ZkError check_quota(std::string_view path, int64_t bytes, int64_t count) const;
+  void change(ChangeRecord before, ChangeRecord after);
+  Txn finish(const Context& context, OpCode type, TxnBody body);
+  Txn refuse(const Context& context, ZkError error);
+  void stamp_digest(Txn& txn) const;
+
+  const DataTree& tree_;
+  const CoreOptions& options_;
+  Overlay overlay_;
+  int64_t last_zxid_;
+};
+
+}  // namespace ottla::zk
