@@ -13,7 +13,13 @@ namespace ottla::wire {
 
 class Reader {
  public:
-  explicit Reader(Bytes bytes) : bytes_(bytes) {}
+  // What decoding may allocate for elements: generous for real messages, small against an attack in
+  // which a few wire bytes stand for a large struct.
+  static constexpr size_t kMemoryPerByte = 32;
+  static constexpr size_t kMemoryAlways = 64 * 1024;
+
+  explicit Reader(Bytes bytes)
+      : bytes_(bytes), memory_left_(bytes.size() * kMemoryPerByte + kMemoryAlways) {}
 
   bool ok() const { return ok_; }
   size_t position() const { return at_; }
@@ -68,6 +74,16 @@ class Reader {
     return ok_;
   }
 
+  // Takes `bytes` from what this message may allocate; fails the reader when it is used up.
+  bool claim_memory(size_t bytes) {
+    if (!ok_ || bytes > memory_left_) {
+      ok_ = false;
+      return false;
+    }
+    memory_left_ -= bytes;
+    return true;
+  }
+
  private:
   template <class T>
   T fixed() {
@@ -92,6 +108,7 @@ class Reader {
 
   Bytes bytes_;
   size_t at_ = 0;
+  size_t memory_left_;
   bool ok_ = true;
 };
 
