@@ -1,0 +1,164 @@
+#include "zk-ensemble/config/server_config.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "common/config/table.h"
+
+namespace ottla::zk {
+namespace {
+
+using config::Properties;
+
+constexpr std::string_view kPrefix = "zookeeper.";
+
+bool is_membership_key(std::string_view key) {
+  return key.starts_with("server.") || key.starts_with("group.") || key.starts_with("weight.");
+}
+// Keys of parts not built here, by family.
+bool is_later_family(std::string_view key) {
+  return key.starts_with("ssl.") || key.starts_with("authProvider.") || key.starts_with("sasl.") ||
+         key.starts_with("kerberos.") || key.starts_with("observer.") || key.starts_with("leader.") ||
+         key.starts_with("follower.") || key.starts_with("netty.") || key.starts_with("java.");
+}
+
+Result<void> set_overrides(const std::vector<std::string>& overrides, Properties& into) {
+  for (const std::string& text : overrides) {
+    size_t equals = text.find('=');
+    if (equals == 0)
+      return fail(Errc::invalid, fmt::format("-D{}: must be KEY=VALUE", text));
+    std::string key = text.substr(0, equals);
+    if (key.starts_with(kPrefix)) key.erase(0, kPrefix.size());
+    into.set(key, equals == std::string::npos ? "" : text.substr(equals + 1), "-D");
+  }
+  return {};
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// server.N=host:quorumPort:electionPort[:role][;[clientHost:]clientPort]
+struct Members {
+  int voters = 0;
+  int observers = 0;
+  std::string client_part;  // of the last line
+};
+Members members_of(const Properties& properties) {
+  Members members;
+  for (const Properties::Entry& entry : properties.entries()) {
+    if (!entry.key.starts_with("server.")) continue;
+    std::string_view value = trimmed(entry.value);
+    size_t semicolon = value.find(';');
+    std::string_view address = value.substr(0, semicolon);
+    if (address.ends_with(":observer")) {
+      ++members.observers;
+    } else {
+      ++members.voters;
+    }
+    if (semicolon != std::string_view::npos) members.client_part = value.substr(semicolon + 1);
+  }
+  return members;
+}
+
+Result<void> check_membership(const Properties& properties, ServerConfig& config,
+                              const std::string& source) {
+  Members members = members_of(properties);
+  const char* remedy = "keep one server.N line, or none, to run standalone";
+  if (members.voters > 1) {
+    return fail(Errc::unsupported,
+                fmt::format("{}: {} voting server.N lines make a quorum, which this version does not "
+                            "run yet; {}", source, members.voters, remedy));
+  }
+  if (members.observers > 0) {
+    return fail(Errc::invalid, fmt::format("{}: server.N lines name {} observers but {} voter; {}", source,
+                                           members.observers, members.voters, remedy));
+  }
+  if (properties.get("dynamicConfigFile")) {
+    return fail(Errc::unsupported, fmt::format("{}: dynamicConfigFile makes a quorum, which this version "
+                                               "does not run yet; {}", source, remedy));
+  }
+  if (properties.get("standaloneEnabled") == "false") {
+    return fail(Errc::unsupported, fmt::format("{}: standaloneEnabled=false makes a quorum, which this "
+                                               "version does not run yet; remove it", source));
+  }
+  if (!config.client_port && !members.client_part.empty()) {
+    size_t colon = members.client_part.rfind(':');
+    std::string port = members.client_part.substr(colon == std::string::npos ? 0 : colon + 1);
+    config::KeyInfo info{.name = "clientPort", .type = config::Type::int32, .min = 1, .max = 65535};
+    auto value = config::parse_value(info, port);
+    if (!value) {
+      return fail(Errc::invalid, fmt::format("{}: server.N: client port \"{}\": {}", source, port,
+                                             value.error().context));
+    }
+    config.client_port = static_cast<int32_t>(std::get<int64_t>(*value));
+    if (colon != std::string::npos) config.client_port_address = members.client_part.substr(0, colon);
+  }
+  return {};
+}
+
+Result<void> check_whole(ServerConfig& config, const std::string& source) {
+  if (config.data_dir.empty())
+    return fail(Errc::invalid, fmt::format("{}: dataDir is not set; it must be a directory", source));
+  while (config.data_dir.size() > 1 && config.data_dir.ends_with('/')) config.data_dir.pop_back();
+  while (config.data_log_dir.size() > 1 && config.data_log_dir.ends_with('/'))
+    config.data_log_dir.pop_back();
+  if (!config.client_port)
+    return fail(Errc::invalid, fmt::format("{}: clientPort is not set; it must be a port", source));
+  if (config.min_session_timeout_ms == -1) config.min_session_timeout_ms = config.tick_time_ms * 2;
+  if (config.max_session_timeout_ms == -1) config.max_session_timeout_ms = config.tick_time_ms * 20;
+  if (config.min_session_timeout_ms > config.max_session_timeout_ms) {
+    return fail(Errc::invalid,
+                fmt::format("{}: minSessionTimeout={}: must not be larger than maxSessionTimeout={}",
+                            source, config.min_session_timeout_ms, config.max_session_timeout_ms));
+  }
+  config.snap_retain_count = std::max(config.snap_retain_count, 3);
+  return {};
+}
+
+Result<LoadedConfig> finish(const Properties& properties, const std::string& source) {
+  LoadedConfig loaded;
+  OTTLA_ASSIGN(loaded.warnings,
+               config::load(server_keys(), properties, loaded.config, [](std::string_view key) {
+                 return is_membership_key(key) || is_later_family(key) || key == "dynamicConfigFile";
+               }));
+  for (const Properties::Entry& entry : properties.entries()) {
+    if (is_later_family(entry.key))
+      loaded.warnings.push_back(
+          fmt::format("{}: {} is known but has no effect in this version", entry.source, entry.key));
+  }
+  OTTLA_TRY(check_membership(properties, loaded.config, source));
+  OTTLA_TRY(check_whole(loaded.config, source));
+  return loaded;
+}
+
+}  // namespace
+
+Result<LoadedConfig> load_config(std::string_view text, const std::string& source,
+                                 const std::vector<std::string>& overrides) {
+  OTTLA_ASSIGN(Properties file, Properties::parse(text, source));
+  Properties all;
+  OTTLA_TRY(set_overrides(overrides, all));
+  for (const Properties::Entry& entry : file.entries()) {
+    std::string key(trimmed(entry.key));
+    if (key.starts_with(kPrefix)) key.erase(0, kPrefix.size());
+    all.set(key, std::string(trimmed(entry.value)), entry.source, entry.line);
+  }
+  return finish(all, source);
+}
+
+Result<LoadedConfig> config_of_arguments(const std::vector<std::string>& arguments,
+                                         const std::vector<std::string>& overrides) {
+  static constexpr const char* kKeysInOrder[] = {"clientPort", "dataDir", "tickTime", "maxClientCnxns"};
+  if (arguments.size() < 2 || arguments.size() > 4)
+    return fail(Errc::invalid, "usage: FILE, or PORT DATADIR [TICKTIME [MAXCLIENTCNXNS]]");
+  Properties all;
+  OTTLA_TRY(set_overrides(overrides, all));
+  for (size_t i = 0; i < arguments.size(); ++i) all.set(kKeysInOrder[i], arguments[i], "command line");
+  return finish(all, "command line");
+}
+
+}  // namespace ottla::zk

@@ -1,0 +1,76 @@
+// The configuration of an ensemble server: zoo.cfg, and the system-property form of its keys
+// (-Dzookeeper.KEY=VALUE on the command line). A plain struct filled from one table of rows.
+// Source: ZooKeeper Administrator's Guide, "Configuration Parameters".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/config/key.h"
+#include "common/config/properties.h"
+
+namespace ottla::zk {
+
+struct ServerConfig {
+  int32_t tick_time_ms = 3000;
+  std::string data_dir;
+  std::string data_log_dir;  // empty: data_dir
+  std::optional<int32_t> client_port;
+  std::string client_port_address;  // empty: all addresses
+  int32_t client_port_listen_backlog = -1;
+  int32_t max_client_cnxns = 60;  // of one address; 0 is no limit
+  int32_t max_cnxns = 0;          // of the server; 0 is no limit
+  int32_t min_session_timeout_ms = -1;  // -1 until load_config(): 2 ticks
+  int32_t max_session_timeout_ms = -1;  // -1 until load_config(): 20 ticks
+  int32_t snap_count = 100000;
+  int64_t snap_size_limit_kb = 4194304;
+  int64_t pre_alloc_size_kb = 65536;
+  int64_t txn_log_size_limit_kb = -1;
+  int64_t fsync_warning_threshold_ms = 1000;
+  std::string force_sync = "yes";
+  int32_t snap_retain_count = 3;
+  int32_t purge_interval_h = 0;
+  int32_t global_outstanding_limit = 1000;
+  int32_t jute_max_buffer = 1048575;
+  int32_t sessionless_timeout_ms = 10000;
+  std::string skip_acl = "no";
+  std::string super_digest;  // "user:digest" or empty
+  bool enforce_quota = false;
+  bool close_session_txn = true;
+  bool digest_enabled = true;
+  bool serialize_last_zxid = true;
+  bool trust_empty_snapshot = false;
+  bool db_autocreate = true;
+  bool datadir_autocreate = true;
+  bool extended_types = false;
+  std::string whitelist = "srvr";  // four-letter words, "*" for all
+  int32_t container_check_interval_ms = 60000;
+  int32_t container_max_per_minute = 10000;
+  int64_t container_max_never_used_ms = 0;
+  std::string metrics_provider;  // class name; a Prometheus one opens metrics_port
+  int32_t metrics_port = 7000;
+  std::string metrics_host;
+
+  bool metrics_enabled() const { return metrics_provider.find("Prometheus") != std::string::npos; }
+};
+
+std::span<const config::Key<ServerConfig>> server_keys();
+
+struct LoadedConfig {
+  ServerConfig config;
+  std::vector<std::string> warnings;  // whole lines
+};
+// `overrides`: KEY=VALUE, "zookeeper." before the key optional, as given by -D flags; the file wins,
+// as it does with Apache. Errors are one line, naming source, key, value and what is allowed.
+Result<LoadedConfig> load_config(std::string_view text, const std::string& source,
+                                 const std::vector<std::string>& overrides = {});
+// The other form of Apache's command line: PORT DATADIR [TICKTIME [MAXCLIENTCNXNS]].
+Result<LoadedConfig> config_of_arguments(const std::vector<std::string>& arguments,
+                                         const std::vector<std::string>& overrides = {});
+
+}  // namespace ottla::zk

@@ -1,0 +1,73 @@
+#include "zk-ensemble/config/server_config.h"
+
+#include <catch2/catch.hpp>
+
+using namespace ottla;
+using namespace ottla::zk;
+
+namespace {
+std::string fault(std::string_view text) {
+  auto loaded = load_config(text, "zoo.cfg");
+  REQUIRE(!loaded);
+  return loaded.error().context;
+}
+constexpr std::string_view kLeast = "dataDir=/d\nclientPort=2181\n";
+}  // namespace
+
+TEST_CASE("zoo.cfg: defaults follow the tick") {
+  auto loaded = load_config(std::string(kLeast) + "tickTime = 2000 \n", "zoo.cfg");
+  REQUIRE(loaded);
+  CHECK(loaded->warnings.empty());
+  CHECK(loaded->config.tick_time_ms == 2000);
+  CHECK(loaded->config.min_session_timeout_ms == 4000);
+  CHECK(loaded->config.max_session_timeout_ms == 40000);
+  CHECK(loaded->config.max_client_cnxns == 60);
+  CHECK(loaded->config.whitelist == "srvr");
+}
+
+TEST_CASE("zoo.cfg: a wrong value is one line with what is allowed") {
+  std::string line = fault(std::string(kLeast) + "tickTime=soon\n");
+  INFO(line);
+  CHECK(line.find("zoo.cfg") != std::string::npos);
+  CHECK(line.find("tickTime=soon") != std::string::npos);
+  CHECK(line.find("must be") != std::string::npos);
+  CHECK(line.find('\n') == std::string::npos);
+  CHECK(fault("clientPort=2181\n").find("dataDir") != std::string::npos);
+  CHECK(fault("dataDir=/d\n").find("clientPort") != std::string::npos);
+  CHECK(fault(std::string(kLeast) + "minSessionTimeout=9\nmaxSessionTimeout=8\n").find("minSession") !=
+        std::string::npos);
+}
+
+TEST_CASE("zoo.cfg: unknown and not yet effective keys warn once by name") {
+  auto loaded = load_config(std::string(kLeast) + "foo=1\nsyncLimit=5\nssl.keyStore.type=PEM\n", "z");
+  REQUIRE(loaded);
+  REQUIRE(loaded->warnings.size() == 3);
+  CHECK(loaded->warnings[0].find("foo") != std::string::npos);
+  CHECK(loaded->warnings[1].find("syncLimit") != std::string::npos);
+  CHECK(loaded->warnings[2].find("ssl.keyStore.type") != std::string::npos);
+}
+
+TEST_CASE("zoo.cfg: more than one voter is refused, one is standalone") {
+  std::string line = fault(std::string(kLeast) + "server.1=a:1:2\nserver.2=b:1:2\n");
+  CHECK(line.find("quorum") != std::string::npos);
+  auto one = load_config("dataDir=/d\nserver.1=a:2888:3888;127.0.0.1:2199\n", "z");
+  REQUIRE(one);
+  CHECK(one->config.client_port == 2199);
+  CHECK(one->config.client_port_address == "127.0.0.1");
+}
+
+TEST_CASE("zoo.cfg: system properties with and without prefix, the file wins") {
+  auto loaded = load_config(std::string(kLeast) + "snapCount=7\n", "z",
+                            {"zookeeper.snapCount=5", "zookeeper.forceSync=no", "jute.maxbuffer=99"});
+  REQUIRE(loaded);
+  CHECK(loaded->config.snap_count == 7);
+  CHECK(loaded->config.force_sync == "no");
+  CHECK(loaded->config.jute_max_buffer == 99);
+}
+
+TEST_CASE("command line: port and directory") {
+  auto loaded = config_of_arguments({"2181", "/d", "500"});
+  REQUIRE(loaded);
+  CHECK(loaded->config.tick_time_ms == 500);
+  CHECK(!config_of_arguments({"2181"}));
+}

@@ -1,0 +1,198 @@
+#include "zk-ensemble/txnlog/recovery.h"
+
+#include <fmt/core.h>
+
+#include "zk-ensemble/txnlog/log_reader.h"
+#include "zk-ensemble/txnlog/snapshot_reader.h"
+#include "zk-ensemble/txnlog/txn_format.h"
+
+namespace ottla::zk {
+namespace {
+
+constexpr size_t kMaxCandidates = 100;
+// A record of the largest size may follow a full commit.
+constexpr uint64_t kTornBytes = kMaxCommitBytes + (4 << 20);
+
+Result<void> cut(rt::Disk& disk, const std::string& path, uint64_t size) {
+  OTTLA_ASSIGN(auto file, disk.open(path, rt::OpenMode::read_write));
+  OTTLA_TRY(file->truncate(size));
+  return file->sync_now();
+}
+
+class Recovery {
+ public:
+  Recovery(rt::Disk& disk, const DataDir& dir, DataTree& tree, const RecoveryOptions& options)
+      : disk_(disk), dir_(dir), tree_(tree), options_(options) {}
+
+  Result<Recovered> run() {
+    OTTLA_TRY(drop_unfinished_log());
+    OTTLA_TRY(load_snapshot());
+    OTTLA_TRY(replay_logs());
+    for (const std::string& path : tree_.drop_orphans())
+      result_.warnings.push_back(fmt::format("{}: removed, the session that owned it is gone", path));
+    return std::move(result_);
+  }
+
+ private:
+  std::string log_path(const ZxidFile& log) const { return dir_.log_dir() + "/" + log.name; }
+
+  // A crash while a new file was begun leaves one that holds nothing.
+  Result<void> drop_unfinished_log() {
+    OTTLA_ASSIGN(logs_, dir_.logs());
+    while (!logs_.empty()) {
+      OTTLA_ASSIGN(bool unfinished, is_unfinished_log(disk_, log_path(logs_.back())));
+      if (!unfinished) return {};
+      result_.warnings.push_back(
+          fmt::format("{}: removed, a crash left it without a record", log_path(logs_.back())));
+      OTTLA_TRY(disk_.remove(log_path(logs_.back())));
+      OTTLA_TRY(disk_.sync_dir(dir_.log_dir()));
+      logs_.pop_back();
+    }
+    return {};
+  }
+
+  Result<void> load_snapshot() {
+    OTTLA_ASSIGN(auto snapshots, dir_.snapshots());
+    OTTLA_TRY(refuse_compressed());
+    size_t tried = 0;
+    std::string first_fault;
+    for (const ZxidFile& candidate : snapshots) {
+      std::string path = dir_.snapshot_dir() + "/" + candidate.name;
+      if (tried == kMaxCandidates) break;
+      if (!snapshot_seems_whole(disk_, path)) {
+        result_.warnings.push_back(fmt::format("{}: skipped, it is not a whole snapshot", path));
+        continue;
+      }
+      ++tried;
+      auto read = read_snapshot(disk_, path, candidate.zxid, tree_, {options_.digest, options_.last_zxid});
+      if (read) {
+        result_.snapshot_zxid = result_.last_zxid = candidate.zxid;
+        return {};
+      }
+      result_.warnings.push_back(read.error().context);
+      if (first_fault.empty()) first_fault = read.error().context;
+    }
+    if (tried != 0) {
+      return fail(Errc::corrupt, fmt::format("no snapshot in {} can be read; restore one from a backup "
+                                             "({})", dir_.snapshot_dir(), first_fault));
+    }
+    return start_empty();
+  }
+
+  Result<void> refuse_compressed() {
+    OTTLA_ASSIGN(auto names, disk_.list(dir_.snapshot_dir()));
+    for (const std::string& name : names) {
+      if (name.starts_with("snapshot.") && (name.ends_with(".gz") || name.ends_with(".snappy"))) {
+        return fail(Errc::unsupported,
+                    fmt::format("{}/{}: compressed snapshots are not read; let the server that wrote it "
+                                "take one with snapshot.compression.method unset, then remove this one",
+                                dir_.snapshot_dir(), name));
+      }
+    }
+    return {};
+  }
+
+  Result<void> start_empty() {
+    if (!logs_.empty() && !options_.trust_empty) {
+      return fail(Errc::corrupt,
+                  fmt::format("{} has transaction logs but {} has no whole snapshot; restore the snapshot, "
+                              "or set snapshot.trust.empty=true once if there never was one",
+                              dir_.log_dir(), dir_.snapshot_dir()));
+    }
+    std::string marker = rt::parent_of(dir_.log_dir()) + "/initialize";
+    bool marked = disk_.stat(marker).has_value();
+    if (marked) OTTLA_TRY(disk_.remove(marker));
+    if (!marked && !options_.db_autocreate && logs_.empty()) {
+      return fail(Errc::not_found,
+                  fmt::format("{} is empty and db.autocreate=false; restore the data, or create {} to "
+                              "start a new database", dir_.snapshot_dir(), marker));
+    }
+    result_.fresh = true;
+    return {};
+  }
+
+  Result<void> replay_logs() {
+    size_t first = 0;
+    while (first + 1 < logs_.size() && logs_[first + 1].zxid <= result_.snapshot_zxid + 1) ++first;
+    for (size_t i = first; i < logs_.size(); ++i) OTTLA_TRY(replay_log(logs_[i], i + 1 == logs_.size()));
+    return {};
+  }
+
+  Result<void> replay_log(const ZxidFile& log, bool is_newest) {
+    std::string path = log_path(log);
+    OTTLA_ASSIGN(LogReader reader, LogReader::open(disk_, path));
+    LogRecord record;
+    for (;;) {
+      OTTLA_ASSIGN(LogReader::Step step, reader.next(record));
+      if (step == LogReader::Step::end) return {};
+      if (step == LogReader::Step::damaged) return handle_damage(reader, is_newest);
+      if (record.zxid <= result_.snapshot_zxid) continue;
+      Result<Txn> txn = Txn::decode(record.entry);
+      if (!txn) {
+        return fail(txn.error().code, fmt::format("{}: record at byte {}: {}", path, record.offset,
+                                                       txn.error().context));
+      }
+      tree_.replay(std::move(*txn));
+      if (record.zxid > result_.last_zxid) result_.last_zxid = record.zxid;
+      ++result_.replayed;
+    }
+  }
+
+  // Only the last commit of the newest log can be torn by a crash; it was never acknowledged. Anything
+  // else was damaged after it was synced, and starting without it would lose acknowledged writes.
+  Result<void> handle_damage(LogReader& reader, bool is_newest) {
+    uint64_t at = reader.offset();
+    std::string path = reader.path();
+    bool torn = is_newest;
+    if (torn) {
+      OTTLA_ASSIGN(bool more, reader.record_after(at + kTornBytes));
+      torn = !more;
+    }
+    if (!torn) {
+      return fail(Errc::corrupt,
+                  fmt::format("{}: damaged at byte {}, with records behind it; restore the file from a "
+                              "backup or from another member", path, at));
+    }
+    result_.warnings.push_back(
+        fmt::format("{}: cut at byte {}, behind it a crash left a torn, never acknowledged write", path, at));
+    return cut(disk_, path, at);
+  }
+
+  rt::Disk& disk_;
+  const DataDir& dir_;
+  DataTree& tree_;
+  const RecoveryOptions& options_;
+  std::vector<ZxidFile> logs_;
+  Recovered result_;
+};
+
+}  // namespace
+
+Result<Recovered> recover(rt::Disk& disk, const DataDir& dir, DataTree& tree,
+                          const RecoveryOptions& options) {
+  return Recovery(disk, dir, tree, options).run();
+}
+
+Result<bool> truncate_logs(rt::Disk& disk, const DataDir& dir, int64_t zxid) {
+  OTTLA_ASSIGN(auto logs, dir.logs());
+  size_t first = 0;
+  while (first + 1 < logs.size() && logs[first + 1].zxid <= zxid) ++first;
+  for (size_t i = first; i < logs.size(); ++i) {
+    std::string path = dir.log_dir() + "/" + logs[i].name;
+    OTTLA_ASSIGN(LogReader reader, LogReader::open(disk, path));
+    LogRecord record;
+    for (;;) {
+      OTTLA_ASSIGN(LogReader::Step step, reader.next(record));
+      if (step != LogReader::Step::record) break;
+      if (record.zxid < zxid) continue;
+      OTTLA_TRY(cut(disk, path, record.end));
+      for (size_t k = i + 1; k < logs.size(); ++k)
+        OTTLA_TRY(disk.remove(dir.log_dir() + "/" + logs[k].name));
+      OTTLA_TRY(disk.sync_dir(dir.log_dir()));
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace ottla::zk
