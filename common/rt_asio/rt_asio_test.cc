@@ -1,0 +1,482 @@
+// Behaviour on real sockets, files and threads. What both runtimes promise is in test/sim.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include "common/rt_asio/runtime.h"
+
+using namespace ottla;
+using rt_asio::AsioRuntime;
+
+namespace {
+
+constexpr int64_t kPatienceMs = 20'000;
+
+struct TempDir {
+  TempDir() {
+    char name[] = "/tmp/ottla-rt-XXXXXX";
+    path = ::mkdtemp(name);
+  }
+  ~TempDir() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+// Two ends of one connection.
+struct Pair {
+  explicit Pair(AsioRuntime& runtime) {
+    rt::World world = runtime.world();
+    auto listening = world.net.listen({"127.0.0.1", 0}, [this](auto c) { server = std::move(c); });
+    REQUIRE(listening);
+    auto attempt = world.net.connect({"127.0.0.1", (*listening)->port()}, [this](auto c) {
+      REQUIRE(c);
+      client = std::move(*c);
+    });
+    REQUIRE(runtime.run_until([this] { return client && server; }, kPatienceMs));
+  }
+  std::unique_ptr<rt::Connection> client, server;
+};
+
+// Reads a connection to its end.
+struct Drain {
+  explicit Drain(rt::Connection& from, size_t chunk = 64 << 10) : connection(from), buffer(chunk) {
+    next();
+  }
+  void next() {
+    connection.read(buffer.mutable_bytes(), [this](Result<size_t> got) {
+      if (!got) {
+        error = got.error();
+        done = true;
+        return;
+      }
+      if (*got == 0) {
+        done = true;
+        return;
+      }
+      text.append(reinterpret_cast<char*>(buffer.data()), *got);
+      next();
+    });
+  }
+  rt::Connection& connection;
+  Buffer buffer;
+  std::string text;
+  bool done = false;
+  std::optional<Error> error;
+};
+
+std::string pattern(size_t size) {
+  std::string text(size, '\0');
+  for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + (i * 7 + i / 1000) % 26);
+  return text;
+}
+
+Buffer buffer_of(std::string_view text) { return Buffer(as_bytes(text)); }
+
+}  // namespace
+
+TEST_CASE("timers fire in order, re-arm, cancel, and may destroy themselves") {
+  AsioRuntime runtime;
+  rt::Loop& loop = runtime.world().loop;
+  std::string order;
+  Instant start = loop.now();
+  auto a = loop.make_timer([&] { order += 'a'; });
+  auto b = loop.make_timer([&] { order += 'b'; });
+  std::unique_ptr<rt::Timer> c = loop.make_timer([&] {
+    order += 'c';
+    c.reset();
+  });
+  auto never = loop.make_timer([&] { order += '!'; });
+  int repeats = 0;
+  std::unique_ptr<rt::Timer> again = loop.make_timer([&] {
+    if (++repeats < 3) again->arm_at(loop.now());
+  });
+  a->arm_at(after_ms(start, 1));
+  b->arm_at(after_ms(start, 10));
+  c->arm_at(after_ms(start, 5));
+  never->arm_at(after_ms(start, 2));
+  a->arm_at(after_ms(start, 15));  // later than before
+  never->cancel();
+  CHECK(!never->armed());
+  again->arm_at(start);
+  REQUIRE(runtime.run_until([&] { return order.size() == 3; }, kPatienceMs));
+  CHECK(order == "cba");
+  CHECK(loop.now() - start >= ms_to_ns(15));
+  CHECK(repeats == 3);
+  CHECK(!a->armed());
+}
+
+TEST_CASE("many timers, re-armed at random, fire in the order of their times") {
+  AsioRuntime runtime;
+  rt::Loop& loop = runtime.world().loop;
+  std::vector<std::unique_ptr<rt::Timer>> timers;
+  std::vector<Instant> due(300);
+  std::vector<Instant> fired;
+  for (size_t i = 0; i < due.size(); ++i)
+    timers.push_back(loop.make_timer([&, i] { fired.push_back(due[i]); }));
+  Instant start = loop.now();
+  uint64_t random = 12345;
+  for (int round = 0; round < 5; ++round)
+    for (size_t i = 0; i < due.size(); ++i) {
+      random = random * 6364136223846793005u + 1442695040888963407u;
+      due[i] = start + static_cast<int64_t>((random >> 33) % 30'000'000);
+      timers[i]->arm_at(due[i]);
+      if (random % 7 == 0 && round < 4) timers[i]->cancel();
+    }
+  REQUIRE(runtime.run_until([&] { return fired.size() == due.size(); }, kPatienceMs));
+  CHECK(std::is_sorted(fired.begin(), fired.end()));
+}
+
+TEST_CASE("posts of many threads all run on the loop, each thread's in order") {
+  AsioRuntime runtime;
+  rt::Loop& loop = runtime.world().loop;
+  constexpr int kThreads = 4, kEach = 5000;
+  std::vector<int> last(kThreads, -1);
+  int total = 0;
+  bool in_order = true;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kEach; ++i)
+        loop.post([&, t, i] {
+          in_order = in_order && last[t] == i - 1;
+          last[t] = i;
+          if (++total == kThreads * kEach) runtime.stop();
+        });
+    });
+  runtime.run();
+  for (auto& thread : threads) thread.join();
+  CHECK(in_order);
+  CHECK(total == kThreads * kEach);
+  // Posted by the loop itself: after the callback, not within it.
+  std::string order;
+  loop.post([&] {
+    loop.post([&] {
+      order += "2";
+      runtime.stop();
+    });
+    order += "1";
+  });
+  runtime.run();
+  CHECK(order == "12");
+}
+
+TEST_CASE("bytes go both ways, in order, however they were queued") {
+  AsioRuntime runtime;
+  Pair pair(runtime);
+  Drain at_client(*pair.client, 1000), at_server(*pair.server);
+  std::string expected;
+  for (int i = 0; i < 5000; ++i) {
+    std::string text = "message " + std::to_string(i) + ";";
+    expected += text;
+    if (i % 3 == 0) {
+      std::vector<rt::OutPiece> pieces;
+      pieces.emplace_back(std::make_shared<const Buffer>(buffer_of(text)));
+      pieces.emplace_back(Buffer());
+      pair.client->send(std::move(pieces));
+    } else {
+      pair.client->send(buffer_of(text));
+    }
+  }
+  CHECK(pair.client->unsent_bytes() == expected.size());
+  pair.server->send(buffer_of("hello"));
+  pair.client->close_after_send();
+  REQUIRE(runtime.run_until([&] { return at_server.done; }, kPatienceMs));
+  CHECK(at_server.text == expected);
+  CHECK(!at_server.error);
+  pair.server.reset();
+  REQUIRE(runtime.run_until([&] { return at_client.done; }, kPatienceMs));
+  REQUIRE(at_client.error);
+  CHECK(at_client.error->code == Errc::closed);
+}
+
+TEST_CASE("a slow reader holds the sender back, and drained is told once it caught up") {
+  AsioRuntime runtime;
+  Pair pair(runtime);
+  int drained = 0;
+  pair.client->on_drained([&] { ++drained; });
+  std::string big = pattern(24 << 20);
+  pair.client->send(buffer_of(big));
+  runtime.run_until([] { return false; }, 50);
+  CHECK(pair.client->unsent_bytes() > 0);
+  CHECK(drained == 0);
+  Drain at_server(*pair.server);
+  REQUIRE(runtime.run_until([&] { return at_server.text.size() == big.size(); }, kPatienceMs));
+  CHECK(at_server.text == big);
+  CHECK(drained == 1);
+  CHECK(pair.client->unsent_bytes() == 0);
+}
+
+TEST_CASE("file slices, small and large, leave in order between buffers") {
+  AsioRuntime runtime;
+  TempDir dir;
+  rt::Disk& disk = runtime.world().disk;
+  std::string content = pattern(9 << 20);
+  auto file = disk.open(dir.path + "/data", rt::OpenMode::create_new);
+  REQUIRE(file);
+  REQUIRE((*file)->write_at(0, as_bytes(content)));
+  Pair pair(runtime);
+  std::string expected;
+  std::vector<rt::OutPiece> pieces;
+  auto add_slice = [&](uint64_t offset, uint64_t length) {
+    std::string header = "<" + std::to_string(length) + ">";
+    expected += header + content.substr(offset, length);
+    pieces.emplace_back(buffer_of(header));
+    pieces.emplace_back(rt::FileSlice{*file, offset, length});
+  };
+  add_slice(0, 9 << 20);
+  for (uint64_t i = 0; i < 3000; ++i) add_slice(i * 11, 10 + i % 50);
+  add_slice(5, 8192);
+  add_slice(5, 8193);
+  add_slice(0, 0);
+  pair.client->send(std::move(pieces));
+  pair.client->close_after_send();
+  Drain at_server(*pair.server);
+  REQUIRE(runtime.run_until([&] { return at_server.done; }, kPatienceMs));
+  CHECK((at_server.text == expected));
+
+  // A slice behind the end of the file breaks the connection instead of stalling it.
+  for (uint64_t length : {100, 100'000}) {
+    Pair broken(runtime);
+    std::optional<Error> error;
+    broken.client->on_send_error([&](Error e) { error = std::move(e); });
+    std::vector<rt::OutPiece> beyond;
+    beyond.emplace_back(rt::FileSlice{*file, content.size() - 10, length});
+    broken.client->send(std::move(beyond));
+    Drain at_end(*broken.server);
+    REQUIRE(runtime.run_until([&] { return error && at_end.done; }, kPatienceMs));
+    CHECK(error->code == Errc::io);
+  }
+}
+
+TEST_CASE("objects may be destroyed inside their own callbacks") {
+  AsioRuntime runtime;
+  rt::World world = runtime.world();
+  std::unique_ptr<rt::Listener> listener;
+  std::vector<std::unique_ptr<rt::Connection>> servers;
+  auto listening = world.net.listen({"127.0.0.1", 0}, [&](auto c) {
+    servers.push_back(std::move(c));
+    if (servers.size() == 2) listener.reset();
+  });
+  REQUIRE(listening);
+  listener = std::move(*listening);
+  std::unique_ptr<rt::Connection> one, two;
+  std::unique_ptr<rt::Net::Attempt> first, second;
+  auto connected = [](auto& into, auto& attempt) {
+    return [&](Result<std::unique_ptr<rt::Connection>> c) {
+      REQUIRE(c);
+      into = std::move(*c);
+      attempt.reset();
+    };
+  };
+  first = world.net.connect({"127.0.0.1", listener->port()}, connected(one, first));
+  second = world.net.connect({"127.0.0.1", listener->port()}, connected(two, second));
+  REQUIRE(runtime.run_until([&] { return one && two && servers.size() == 2; }, kPatienceMs));
+  CHECK(!listener);
+  // In a read, in drained.
+  Buffer buffer(10);
+  bool read_ended = false;
+  servers[0]->read(buffer.mutable_bytes(), [&](Result<size_t>) {
+    servers[0].reset();
+    read_ended = true;
+  });
+  one->on_drained([&] { one.reset(); });
+  two->on_drained([&] { two.reset(); });
+  one->send(buffer_of("x"));
+  two->send(buffer_of("x"));
+  REQUIRE(runtime.run_until([&] { return !one && !two; }, kPatienceMs));
+  runtime.run_until([] { return false; }, 20);
+  // Destroyed with a read pending: never called. Posted after the destruction: neither.
+  Pair pair(runtime);
+  pair.server->read(buffer.mutable_bytes(),
+                    [](Result<size_t>) { FAIL("called after destruction"); });
+  pair.client->send(buffer_of("x"));
+  pair.server.reset();
+  runtime.run_until([] { return false; }, 20);
+}
+
+TEST_CASE("a refused, an unresolved and an abandoned connect") {
+  AsioRuntime runtime;
+  rt::World world = runtime.world();
+  uint16_t port;
+  {
+    auto listening = world.net.listen({"127.0.0.1", 0}, [](auto) {});
+    REQUIRE(listening);
+    port = (*listening)->port();
+    auto again = world.net.listen({"127.0.0.1", port}, [](auto) {});
+    REQUIRE(!again);
+    CHECK(again.error().code == Errc::in_use);
+  }
+  std::optional<Errc> refused, unresolved;
+  auto into = [](std::optional<Errc>& code) {
+    return [&](Result<std::unique_ptr<rt::Connection>> c) { code = c ? Errc::io : c.error().code; };
+  };
+  auto a = world.net.connect({"127.0.0.1", port}, into(refused));
+  auto b = world.net.connect({"no-such-host.invalid", 1}, into(unresolved));
+  CHECK(!refused);  // never from inside the call
+  world.net.connect({"127.0.0.1", port}, [](auto) { FAIL("was given up"); });
+  REQUIRE(runtime.run_until([&] { return refused && unresolved; }, kPatienceMs));
+  CHECK(*refused == Errc::refused);
+  CHECK(*unresolved == Errc::not_found);
+}
+
+TEST_CASE("listening on all addresses serves IPv4, and names are tried address by address") {
+  AsioRuntime runtime;
+  rt::World world = runtime.world();
+  std::unique_ptr<rt::Connection> server, client;
+  auto listening = world.net.listen({"", 0}, [&](auto c) { server = std::move(c); });
+  REQUIRE(listening);
+  for (const char* host : {"127.0.0.1", "localhost"}) {
+    server.reset();
+    client.reset();
+    auto attempt = world.net.connect({host, (*listening)->port()}, [&](auto c) {
+      REQUIRE(c);
+      client = std::move(*c);
+    });
+    REQUIRE(runtime.run_until([&] { return client && server; }, kPatienceMs));
+    CHECK(client->peer().port == (*listening)->port());
+    CHECK(server->peer() == client->local());
+    CHECK(server->local() == client->peer());
+  }
+}
+
+TEST_CASE("out of descriptors, accepting pauses and comes back") {
+  AsioRuntime runtime;
+  rt::World world = runtime.world();
+  std::unique_ptr<rt::Connection> server, client;
+  auto listening = world.net.listen({"127.0.0.1", 0}, [&](auto c) { server = std::move(c); });
+  REQUIRE(listening);
+  auto attempt = world.net.connect({"127.0.0.1", (*listening)->port()}, [&](auto c) {
+    REQUIRE(c);
+    client = std::move(*c);
+  });
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  int lowest_free = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::close(lowest_free);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(lowest_free);
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  bool early = runtime.run_until([&] { return server != nullptr; }, 30);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(!early);
+  CHECK(runtime.run_until([&] { return server != nullptr; }, kPatienceMs));
+}
+
+TEST_CASE("files: positions, short reads, several pieces, truncate, allocate") {
+  AsioRuntime runtime;
+  TempDir dir;
+  rt::Disk& disk = runtime.world().disk;
+  std::string path = dir.path + "/f";
+  CHECK(disk.open(path, rt::OpenMode::read).error().code == Errc::not_found);
+  auto file = *disk.open(path, rt::OpenMode::create);
+  CHECK(disk.open(path, rt::OpenMode::create_new).error().code == Errc::exists);
+  std::vector<std::string> texts;
+  std::vector<Bytes> pieces;
+  std::string whole;
+  for (int i = 0; i < 1000; ++i) texts.push_back(i % 5 == 0 ? "" : std::to_string(i) + ",");
+  for (const std::string& text : texts) {
+    pieces.push_back(as_bytes(text));
+    whole += text;
+  }
+  REQUIRE(file->write_at(3, pieces));
+  CHECK(file->size() == whole.size() + 3);
+  Buffer buffer(whole.size() + 100);
+  CHECK(*file->read_at(3, buffer.mutable_bytes()) == whole.size());
+  CHECK(as_text(buffer.bytes().first(whole.size())) == whole);
+  REQUIRE(file->truncate(5));
+  CHECK(file->size() == 5);
+  REQUIRE(file->allocate(4096));
+  REQUIRE(file->allocate(100));
+  CHECK(file->size() == 4096);
+  CHECK(*file->read_at(0, buffer.mutable_bytes().first(8)) == 8);
+  CHECK(as_text(buffer.bytes().first(8)) == std::string_view("\0\0\0001,\0\0\0", 8));
+  REQUIRE(file->sync_now());
+  CHECK(disk.open(dir.path, rt::OpenMode::read).error().context.find(dir.path) !=
+        std::string::npos);
+  CHECK(disk.stat(path)->size == 4096);
+  CHECK(disk.free_bytes(dir.path).value() > 0);
+}
+
+TEST_CASE("directories, names, whole-file replacement, locks") {
+  AsioRuntime runtime;
+  TempDir dir;
+  rt::Disk& disk = runtime.world().disk;
+  std::string deep = dir.path + "/a/b/c";
+  REQUIRE(disk.make_dirs(deep));
+  REQUIRE(disk.make_dirs(deep));
+  REQUIRE(rt::replace_file(disk, deep + "/x", as_bytes("one")));
+  REQUIRE(rt::replace_file(disk, deep + "/x", as_bytes("two")));
+  CHECK(*rt::read_file(disk, deep + "/x") == "two");
+  REQUIRE(disk.make_dirs(deep + "/sub"));
+  CHECK(*disk.list(deep) == std::vector<std::string>{"sub", "x"});
+  CHECK(disk.stat(deep)->is_directory);
+  CHECK(disk.make_dirs(deep + "/x/y").error().code == Errc::not_found);
+  CHECK(!disk.remove(deep));
+  REQUIRE(disk.sync_dir(deep));
+  REQUIRE(disk.remove_tree(dir.path + "/a"));
+  REQUIRE(disk.remove_tree(dir.path + "/a"));
+  CHECK(disk.stat(dir.path + "/a").error().code == Errc::not_found);
+
+  for (const std::string& target : {dir.path + "/.lock", dir.path}) {
+    auto held = disk.lock(target);
+    REQUIRE(held);
+    auto refused = disk.lock(target);
+    REQUIRE(!refused);
+    CHECK(refused.error().code == Errc::in_use);
+    held->reset();
+    CHECK(disk.lock(target));
+  }
+}
+
+TEST_CASE("syncs asked for while one runs share the next, and end on the loop in order") {
+  AsioRuntime runtime;
+  TempDir dir;
+  rt::Disk& disk = runtime.world().disk;
+  auto file = *disk.open(dir.path + "/f", rt::OpenMode::create);
+  std::vector<int> ended;
+  auto thread = std::this_thread::get_id();
+  for (int i = 0; i < 100; ++i) {
+    REQUIRE(file->write_at(static_cast<uint64_t>(i), as_bytes("x")));
+    file->sync([&, i](Result<void> result) {
+      CHECK(result);
+      CHECK(std::this_thread::get_id() == thread);
+      ended.push_back(i);
+    });
+  }
+  CHECK(ended.empty());
+  REQUIRE(runtime.run_until([&] { return ended.size() == 100; }, kPatienceMs));
+  CHECK(std::is_sorted(ended.begin(), ended.end()));
+  // The file goes away: its callbacks with it, the sync itself may still run.
+  file->sync([](Result<void>) { FAIL("called after destruction"); });
+  file.reset();
+  runtime.run_until([] { return false; }, 30);
+
+  std::atomic<bool> worked = false;
+  bool done = false;
+  disk.run_blocking([&] { worked = std::this_thread::get_id() != thread; }, [&] { done = true; });
+  REQUIRE(runtime.run_until([&] { return done; }, kPatienceMs));
+  CHECK(worked);
+}
+
+TEST_CASE("signals arrive on the loop") {
+  AsioRuntime runtime;
+  std::vector<int> seen;
+  runtime.on_signal({SIGUSR1, SIGUSR2}, [&](int number) { seen.push_back(number); });
+  ::kill(::getpid(), SIGUSR1);
+  REQUIRE(runtime.run_until([&] { return seen.size() == 1; }, kPatienceMs));
+  ::kill(::getpid(), SIGUSR2);
+  REQUIRE(runtime.run_until([&] { return seen.size() == 2; }, kPatienceMs));
+  CHECK(seen == std::vector<int>{SIGUSR1, SIGUSR2});
+}
+
+TEST_CASE("entropy differs") {
+  AsioRuntime runtime;
+  CHECK(runtime.world().entropy.u64() != runtime.world().entropy.u64());
+}
