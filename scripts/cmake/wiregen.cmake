@@ -1,9 +1,9 @@
-# ottla_wiregen(OUT dir GROUPS n SCHEMAS file... HEADERS name...)
-#   Runs wiregen on the schemas into the build tree, under gen/<dir>, which is on every include path
+# ottla_wiregen(OUT dir GROUPS n FROM path SCHEMAS file... HEADERS name...)
+#   Runs wiregen on FROM (a schema, or a folder of the SCHEMAS) into the build tree, under gen/<dir>, which is on every include path
 #   (#include "<dir>/<stem>.h"). Sets OTTLA_WIREGEN_SOURCES (for the room's library) and
 #   OTTLA_WIREGEN_DEBUG_SOURCES (json_to and fill: a library of its own, for tests and tools).
 function(ottla_wiregen)
-  cmake_parse_arguments(W "" "OUT;GROUPS" "SCHEMAS;HEADERS" ${ARGN})
+  cmake_parse_arguments(W "" "OUT;GROUPS;FROM" "SCHEMAS;HEADERS" ${ARGN})
   set(dir ${CMAKE_BINARY_DIR}/gen/${W_OUT})
   set(sources)
   set(debug_sources)
@@ -18,7 +18,7 @@ function(ottla_wiregen)
   endforeach()
   add_custom_command(
     OUTPUT ${sources} ${debug_sources} ${headers}
-    COMMAND wiregen --groups ${W_GROUPS} ${dir} ${W_SCHEMAS}
+    COMMAND wiregen --groups ${W_GROUPS} ${dir} ${W_FROM}
     DEPENDS wiregen ${W_SCHEMAS}
     COMMENT "wiregen ${W_OUT}" VERBATIM)
   string(REPLACE "/" "_" target ${W_OUT})

@@ -306,11 +306,11 @@ class SourceEmitter {
     std::string count = jute_ ? fmt::format("get_count(r, {}, sizeof({}))", min_bytes, type)
                               : fmt::format("get_count(r, {}, {}, sizeof({}))",
                                             flexible_of(*context.structure, field), min_bytes, type);
-    line(indent, fmt::format("if (const auto count = {}; count < 0) {{", count));
+    line(indent, fmt::format("if (const auto n = {}; n < 0) {{", count));
     line(indent + 1, field.nullable ? x + ".reset();" : "r.set_failed();");
     line(indent, "} else {");
     ++indent;
-    line(indent, fmt::format("{}{}resize(static_cast<size_t>(count));", x, field.nullable ? ".emplace()." : "."));
+    line(indent, fmt::format("{}{}resize(static_cast<size_t>(n));", x, field.nullable ? ".emplace()." : "."));
     line(indent, fmt::format("for ({}& each : {}{}) {{", type, field.nullable ? "*" : "", x));
     emit_get_element(context, element, "each", indent + 1);
     if (field.type == Type::string || field.type == Type::bytes)

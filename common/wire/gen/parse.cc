@@ -18,7 +18,7 @@ constexpr std::pair<std::string_view, Type> kTypeWords[] = {
 
 // Parameters and locals of generated functions.
 constexpr std::string_view kReserved[] = {"w", "r", "d", "j", "t", "v", "prng", "tags", "each",
-                                          "count", "flexible", "refused"};
+                                          "n", "flexible", "refused"};
 
 std::vector<std::string> split_words(std::string_view line) {
   std::vector<std::string> words;

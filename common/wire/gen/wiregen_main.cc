@@ -2,7 +2,7 @@
 //   wiregen [--groups N] OUT_DIR SCHEMA...        sources for one dialect
 //   wiregen --docs OUT_FILE SCHEMA...             docs/generated/protocol.md
 //   wiregen --frozen OUT_FILE SCHEMA...           layout hashes of every version
-// A file whose text is unchanged is left alone, so that nothing is compiled again for it.
+// A SCHEMA may be a folder of them. A file whose text is unchanged is left alone, so that nothing is compiled again for it.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -51,6 +51,16 @@ bool write_sources(const std::filesystem::path& dir, const std::vector<File>& fi
   return ok;
 }
 
+// A folder stands for the schemas in it, by name.
+void add_schemas(const std::filesystem::path& path, std::vector<std::filesystem::path>& out) {
+  if (!std::filesystem::is_directory(path)) return out.push_back(path);
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(path))
+    if (entry.path().extension() == ".wire") found.push_back(entry.path());
+  std::sort(found.begin(), found.end());
+  out.insert(out.end(), found.begin(), found.end());
+}
+
 int run(int argc, char** argv) {
   std::string mode = "sources";
   size_t groups = 1;
@@ -67,9 +77,10 @@ int run(int argc, char** argv) {
     return 2;
   }
   std::filesystem::path output = argv[at++];
+  std::vector<std::filesystem::path> paths;
+  for (; at < argc; ++at) add_schemas(argv[at], paths);
   std::vector<File> files;
-  for (; at < argc; ++at) {
-    std::filesystem::path path = argv[at];
+  for (const std::filesystem::path& path : paths) {
     std::optional<ParseError> error;
     files.push_back(parse(path.string(), path.stem().string(), read_file(path), error));
     if (error) {
