@@ -1,0 +1,94 @@
+#include <catch2/catch.hpp>
+
+#include "common/base/prng.h"
+#include "common/compress/codec.h"
+
+using namespace ottla;
+using namespace ottla::compress;
+
+namespace {
+std::string text_of(size_t size, uint64_t seed, bool random) {
+  Prng prng(seed);
+  std::string text;
+  while (text.size() < size)
+    text += random ? static_cast<char>(prng.next()) : "abcdefgh"[prng.below(3)];
+  return text;
+}
+}  // namespace
+
+TEST_CASE("every codec gives back what it took") {
+  for (int id = 0; id < kCodecCount; ++id) {
+    auto codec = static_cast<Codec>(id);
+    for (size_t size : {0, 1, 100, 32768, 65536, 65537, 1000000}) {
+      for (bool random : {false, true}) {
+        std::string text = text_of(size, size + 1, random);
+        Buffer packed;
+        packed.append(std::string_view("prefix"));
+        REQUIRE(compress::compress(codec, as_bytes(text), packed));
+        Bytes input = packed.bytes().subspan(6);
+        auto back = decompress(codec, input, size);
+        INFO(codec_name(codec) << " " << size);
+        REQUIRE(back);
+        CHECK(as_text(*back) == text);
+        if (size > 0) {
+          auto bounded = decompress(codec, input, size - 1);
+          REQUIRE_FALSE(bounded);
+          CHECK(bounded.error().code == Errc::too_large);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("cut and damaged input is refused, never fatal") {
+  for (int id = 1; id < kCodecCount; ++id) {
+    auto codec = static_cast<Codec>(id);
+    std::string text = text_of(5000, 9, false);
+    Buffer packed;
+    REQUIRE(compress::compress(codec, as_bytes(text), packed));
+    for (size_t size = 0; size < packed.size(); size += 1 + packed.size() / 97) {
+      auto cut = decompress(codec, packed.bytes().first(size), 1 << 20);
+      CHECK((!cut || as_text(*cut) != text));
+    }
+    Prng prng(static_cast<uint64_t>(id));
+    for (int round = 0; round < 300; ++round) {
+      Buffer damaged = packed.clone();
+      damaged.data()[prng.below(damaged.size())] ^= static_cast<uint8_t>(1 + prng.below(255));
+      (void)decompress(codec, damaged, 1 << 20);
+    }
+  }
+}
+
+TEST_CASE("a bomb costs its limit, not its promise") {
+  std::string zeros(32 << 20, '\0');
+  for (Codec codec : {Codec::gzip, Codec::lz4, Codec::zstd, Codec::snappy}) {
+    Buffer packed;
+    REQUIRE(compress::compress(codec, as_bytes(zeros), packed));
+    auto bounded = decompress(codec, packed, 1 << 20);
+    REQUIRE_FALSE(bounded);
+    CHECK(bounded.error().code == Errc::too_large);
+  }
+}
+
+TEST_CASE("lz4 frames of magic 0 have their own header checksum") {
+  Buffer odd;
+  REQUIRE(compress::compress(Codec::lz4, as_bytes("hello hello"), odd, {}, {true}));
+  CHECK_FALSE(decompress(Codec::lz4, odd, 100));
+  auto back = decompress(Codec::lz4, odd, 100, {true});
+  REQUIRE(back);
+  CHECK(as_text(*back) == "hello hello");
+}
+
+TEST_CASE("snappy without the stream header is one raw block") {
+  // "aaaa" as a raw snappy block: length 4, literal of 4 bytes.
+  std::string raw = std::string("\x04\x0c", 2) + "aaaa";
+  auto back = decompress(Codec::snappy, as_bytes(raw), 100);
+  REQUIRE(back);
+  CHECK(as_text(*back) == "aaaa");
+}
+
+TEST_CASE("names") {
+  CHECK(codec_from_name("uncompressed") == Codec::none);
+  CHECK(codec_from_name("zstd") == Codec::zstd);
+  CHECK_FALSE(codec_from_name("brotli"));
+}
