@@ -32,7 +32,8 @@ class Segment;
 
 struct Appended {
   Refusal refusal = Refusal::none;
-  std::string message;
+  std::string message;          // why; Produce's ErrorMessage when client_message, else that is null
+  bool client_message = false;
   std::vector<RecordError> record_errors;
   bool duplicate = false;     // the offsets are those of the first append
   int64_t first_offset = -1;  // -1 on refusal and for an empty set

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "broker/record/batch_format.h"
 #include "broker/record/refusal.h"
@@ -92,6 +93,7 @@ class BatchCursor {
   // The next whole batch; nullopt at the end, at an incomplete tail, or on a structural error.
   std::optional<RawBatch> next();
   bool corrupt() const { return corrupt_; }  // a length or magic that no batch can have
+  std::string corruption() const;  // which, in Apache's words (Produce answers them)
   size_t position() const { return at_; }    // bytes of whole batches so far
   bool at_end() const { return at_ == set_.size(); }
 

@@ -30,6 +30,9 @@ struct ValidateRules {
   int64_t timestamp_after_max_ms = INT64_MAX;
   int32_t max_message_bytes = 1048588;
   bool compacted = false;
+  // Opens every compressed batch, as Apache does: finds payloads that do not decode, at the cost of
+  // decompressing all that is produced.
+  bool open_compressed = false;
 };
 
 struct ValidateInput {
@@ -42,7 +45,8 @@ struct ValidateInput {
 
 struct Validated {
   Refusal refusal = Refusal::none;
-  std::string message;  // for the operator and Produce's ErrorMessage; may be empty
+  std::string message;  // why, for the operator; Produce's ErrorMessage when client_message
+  bool client_message = false;
   std::vector<RecordError> record_errors;
 
   // On success: the bytes to append. `replaced` holds them when records had to be rewritten,
@@ -59,7 +63,11 @@ struct Validated {
 
 // Checks that do not need a log, made when a Produce request arrives: exactly one v2 batch from
 // version 3 on, zstd from version 7 on. Their answers carry log start offset -1.
-Refusal check_produce_set(int16_t produce_version, Bytes set);
+struct SetCheck {
+  Refusal refusal = Refusal::none;
+  std::string message;  // empty: Produce's ErrorMessage is null
+};
+SetCheck check_produce_set(int16_t produce_version, Bytes set);
 
 // Validates, assigns offsets and leader epoch in place, and converts or recompresses where the
 // topic demands it (magic 0 and 1 always become magic 2).

@@ -1,0 +1,333 @@
+#include "broker/record/validate.h"
+
+#include <fmt/core.h>
+
+#include "broker/record/batch_builder.h"
+#include "broker/record/legacy.h"
+#include "broker/record/walk.h"
+
+namespace ottla::broker {
+namespace {
+
+Validated refuse(Refusal refusal, std::string message) {
+  Validated out;
+  out.refusal = refusal;
+  out.message = std::move(message);
+  return out;
+}
+
+// Errors of decoding, as Apache answers them: what does not decompress is an unknown server error,
+// what decompresses to nonsense an invalid record.
+Validated refuse(const Error& error) {
+  bool codec = error.code != Errc::corrupt ||
+               error.context.find(" data does not decode") != std::string::npos;
+  return refuse(codec ? Refusal::unknown_server_error : Refusal::invalid_record, error.context);
+}
+
+// Collects what is wrong with single records; one wrong record refuses the batch.
+class RecordChecks {
+ public:
+  RecordChecks(const ValidateRules& rules, const ValidateInput& input, TimestampType batch_type)
+      : rules_(rules), input_(input), batch_type_(batch_type) {}
+
+  bool needs_records() const {
+    return rules_.compacted || rules_.timestamp_before_max_ms != INT64_MAX ||
+           rules_.timestamp_after_max_ms != INT64_MAX ||
+           batch_type_ == TimestampType::log_append_time;
+  }
+
+  void check(int32_t index, int64_t offset, int64_t timestamp, bool has_key) {
+    if (rules_.compacted && !has_key) {
+      add(index,
+          fmt::format("Compacted topic cannot accept message without key in topic partition {}",
+                      input_.topic_partition));
+      return;
+    }
+    if (rules_.timestamp_type == TimestampType::create_time && timestamp != kNoTimestamp) {
+      if (!in_range(timestamp)) {
+        bad_timestamp_ = true;
+        add(index,
+            fmt::format("Timestamp {} of message with offset {} is out of range. The timestamp "
+                        "should be within [{}, {}]",
+                        timestamp, offset,
+                        wrap_sub(input_.now_wall_ms, rules_.timestamp_before_max_ms),
+                        wrap_add(input_.now_wall_ms, rules_.timestamp_after_max_ms)));
+      }
+    } else if (batch_type_ == TimestampType::log_append_time) {
+      bad_timestamp_ = true;
+      add(index,
+          "Invalid timestamp type in message. Producer should not set timestamp type to "
+          "LogAppendTime.");
+    }
+  }
+
+  std::optional<Validated> verdict() {
+    if (errors_.empty()) return std::nullopt;
+    Validated out;
+    out.client_message = true;
+    if (bad_timestamp_) {
+      out.refusal = Refusal::invalid_timestamp;
+      out.message = "One or more records have been rejected due to invalid timestamp";
+    } else {
+      out.refusal = Refusal::invalid_record;
+      out.message = fmt::format(
+          "One or more records have been rejected due to {} record errors in total, "
+          "and only showing the first three errors at most: [",
+          errors_.size());
+      for (size_t i = 0; i < errors_.size() && i < 3; ++i)
+        out.message += fmt::format("{}RecordError(batchIndex={}, message='{}')", i ? ", " : "",
+                                   errors_[i].batch_index, errors_[i].message);
+      out.message += "]";
+    }
+    out.record_errors = std::move(errors_);
+    return out;
+  }
+
+ private:
+  static int64_t wrap_sub(int64_t a, int64_t b) {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+  }
+  static int64_t wrap_add(int64_t a, int64_t b) {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  }
+  bool in_range(int64_t timestamp) const {
+    int64_t behind = wrap_sub(input_.now_wall_ms, timestamp);
+    return behind <= rules_.timestamp_before_max_ms &&
+           wrap_sub(0, behind) <= rules_.timestamp_after_max_ms;
+  }
+  void add(int32_t index, std::string message) { errors_.push_back({index, std::move(message)}); }
+
+  const ValidateRules& rules_;
+  const ValidateInput& input_;
+  TimestampType batch_type_;
+  std::vector<RecordError> errors_;
+  bool bad_timestamp_ = false;
+};
+
+// What is demanded of every batch before it is looked into: offset, size, checksum.
+std::optional<Validated> check_outside(const RawBatch& batch, const ValidateRules& rules,
+                                       const ValidateInput& input) {
+  bool v2 = batch.magic == kMagicV2;
+  if (v2 && input.origin == Origin::client && batch.base_offset() != 0)
+    return refuse(Refusal::invalid_record,
+                  fmt::format("base offset {} should be 0", batch.base_offset()));
+  if (batch.bytes.size() > static_cast<size_t>(rules.max_message_bytes))
+    return refuse(Refusal::message_too_large,
+                  fmt::format("a batch of {} bytes passes max.message.bytes={}", batch.bytes.size(),
+                              rules.max_message_bytes));
+  if (!(v2 ? BatchView(batch.bytes).crc_ok() : LegacyView(batch).crc_ok()))
+    return refuse(Refusal::corrupt_message, "a batch fails its checksum");
+  return std::nullopt;
+}
+
+std::optional<Validated> check_header(const BatchView& batch, Origin origin) {
+  if (origin != Origin::client) return std::nullopt;
+  auto bad = [](const char* why) { return refuse(Refusal::invalid_record, why); };
+  int64_t span = int64_t{batch.last_offset_delta()} + 1;
+  if (span <= 0) return bad("the batch has an invalid offset range");
+  if (batch.record_count() <= 0) return bad("the batch has no records");
+  if (span != batch.record_count()) return bad("offset range and record count differ");
+  if (batch.control()) return bad("clients may not write control records");
+  if (batch.has_producer_id() && batch.base_sequence() < 0)
+    return bad("an invalid sequence number");
+  return std::nullopt;
+}
+
+struct Opened {
+  int64_t max_timestamp = kNoTimestamp;
+  bool offsets_consecutive = true;
+};
+
+// Looks at every record of a batch that must be, or cheaply can be, looked into.
+std::optional<Validated> check_records(const RawBatch& raw, RecordChecks& checks, Opened& opened) {
+  int32_t index = 0;
+  auto see = [&](int64_t offset, int64_t timestamp, bool has_key) {
+    if (offset != index) opened.offsets_consecutive = false;
+    opened.max_timestamp = std::max(opened.max_timestamp, timestamp);
+    checks.check(index, offset, timestamp, has_key);
+    ++index;
+  };
+  BatchView batch(raw.bytes);
+  if (batch.codec_id() == 0) {
+    if (!walk_plain_records(batch, see))
+      return refuse(Refusal::invalid_record, "the batch's records do not decode");
+  } else {
+    auto read = each_record(raw, [&](const Record& record) {
+      see(record.offset, record.timestamp, record.key.has_value());
+      return true;
+    });
+    if (!read) return refuse(read.error());
+  }
+  return checks.verdict();
+}
+
+BatchBuilder::Options rebuild_options(compress::Codec codec, const ValidateRules& rules,
+                                      const ValidateInput& input) {
+  BatchBuilder::Options options;
+  options.codec = codec;
+  options.levels = rules.levels;
+  options.timestamp_type = rules.timestamp_type;
+  options.log_append_time_ms = input.now_wall_ms;
+  options.base_offset = input.first_offset;
+  options.leader_epoch = input.leader_epoch;
+  return options;
+}
+
+void append_record(BatchBuilder& builder, const Record& record) {
+  std::vector<BatchBuilder::HeaderIn> headers;
+  for (const Header& header : record.headers)
+    headers.emplace_back(as_text(header.key), header.value);
+  builder.append(record.timestamp, record.key, record.value, headers);
+}
+
+Validated finish_rebuilt(BatchBuilder& builder, const ValidateRules& rules,
+                         const ValidateInput& input) {
+  Validated out;
+  Buffer bytes;
+  if (auto done = builder.finish(bytes); !done) return refuse(done.error());
+  if (bytes.size() > static_cast<size_t>(rules.max_message_bytes))
+    return refuse(Refusal::message_too_large, "the rewritten batch passes max.message.bytes");
+  BatchView batch(bytes);
+  out.valid_bytes = bytes.size();
+  out.first_offset = input.first_offset;
+  out.last_offset = batch.last_offset();
+  out.max_timestamp = batch.max_timestamp();
+  out.offset_of_max_timestamp = batch.last_offset();
+  out.record_count = batch.record_count();
+  out.replaced = std::move(bytes);
+  return out;
+}
+
+Validated recompress(const RawBatch& raw, compress::Codec codec, const ValidateRules& rules,
+                     const ValidateInput& input) {
+  BatchView batch(raw.bytes);
+  auto options = rebuild_options(codec, rules, input);
+  options.producer_id = batch.producer_id();
+  options.producer_epoch = batch.producer_epoch();
+  options.base_sequence = batch.base_sequence();
+  options.transactional = batch.transactional();
+  BatchBuilder builder(options);
+  RecordChecks checks(rules, input, batch.timestamp_type());
+  int32_t index = 0;
+  auto read = each_record(raw, [&](const Record& record) {
+    checks.check(index++, record.offset, record.timestamp, record.key.has_value());
+    append_record(builder, record);
+    return true;
+  });
+  if (!read) return refuse(read.error());
+  if (auto refused = checks.verdict()) return std::move(*refused);
+  return finish_rebuilt(builder, rules, input);
+}
+
+Validated assign_in_place(MutBytes bytes, const ValidateRules& rules, const ValidateInput& input,
+                          int64_t max_timestamp) {
+  Validated out;
+  if (rules.timestamp_type == TimestampType::log_append_time) max_timestamp = input.now_wall_ms;
+  set_base_offset(bytes, input.first_offset);
+  set_leader_epoch(bytes, input.leader_epoch);
+  set_max_timestamp(bytes, rules.timestamp_type, max_timestamp);
+  BatchView batch(bytes);
+  out.valid_bytes = bytes.size();
+  out.first_offset = input.first_offset;
+  out.last_offset = batch.last_offset();
+  out.max_timestamp = max_timestamp;
+  out.offset_of_max_timestamp = batch.last_offset();
+  out.record_count = batch.record_count();
+  return out;
+}
+
+Validated validate_v2(MutBytes bytes, const ValidateRules& rules, const ValidateInput& input) {
+  BatchView batch(bytes);
+  RawBatch raw{bytes, kMagicV2};
+  if (!batch.codec()) return refuse(Refusal::unknown_server_error, "unknown compression type");
+  if (auto refused = check_header(batch, input.origin)) return std::move(*refused);
+  compress::Codec codec = *batch.codec(), target = rules.target_codec.value_or(codec);
+  if (target != codec && !batch.control()) return recompress(raw, target, rules, input);
+
+  RecordChecks checks(rules, input, batch.timestamp_type());
+  int64_t max_timestamp = batch.max_timestamp();
+  if (codec == compress::Codec::none || rules.open_compressed || checks.needs_records()) {
+    Opened opened;
+    if (auto refused = check_records(raw, checks, opened)) return std::move(*refused);
+    if (codec != compress::Codec::none && !opened.offsets_consecutive)
+      return recompress(raw, codec, rules, input);
+    max_timestamp = opened.max_timestamp;
+  }
+  return assign_in_place(bytes, rules, input, max_timestamp);
+}
+
+// Magic 0 and 1: all messages of the set become one batch of magic 2.
+Validated validate_legacy(const std::vector<RawBatch>& batches, const ValidateRules& rules,
+                          const ValidateInput& input) {
+  int source = 0;
+  for (const RawBatch& batch : batches) {
+    int codec = LegacyView(batch).codec_id();
+    if (codec > static_cast<int>(compress::Codec::lz4))
+      return refuse(Refusal::unknown_server_error, "unknown compression type");
+    if (codec != 0) source = codec;
+  }
+  if (source != 0 && batches.size() > 1)
+    return refuse(Refusal::invalid_record, "a compressed message stands beside others");
+
+  auto codec = rules.target_codec.value_or(static_cast<compress::Codec>(source));
+  BatchBuilder builder(rebuild_options(codec, rules, input));
+  for (const RawBatch& batch : batches) {
+    if (batch.magic != batches.front().magic)
+      return refuse(Refusal::invalid_record, "messages of different magic in one set");
+    RecordChecks checks(rules, input, LegacyView(batch).timestamp_type());
+    int32_t index = 0;
+    auto read = each_record(batch, [&](const Record& record) {
+      checks.check(index++, record.offset, record.timestamp, record.key.has_value());
+      append_record(builder, record);
+      return true;
+    });
+    if (!read && read.error().context.find("checksum") != std::string::npos)
+      return refuse(Refusal::corrupt_message, read.error().context);
+    if (!read) return refuse(read.error());
+    if (auto refused = checks.verdict()) return std::move(*refused);
+  }
+  return finish_rebuilt(builder, rules, input);
+}
+
+}  // namespace
+
+SetCheck check_produce_set(int16_t produce_version, Bytes set) {
+  BatchCursor cursor(set);
+  auto first = cursor.next();
+  if (cursor.corrupt()) return {Refusal::corrupt_message, cursor.corruption()};
+  if (produce_version < 3) return {};
+  if (!first || first->magic != kMagicV2) return {Refusal::invalid_record, {}};
+  if (produce_version < 7 && BatchView(first->bytes).codec() == compress::Codec::zstd)
+    return {Refusal::unsupported_compression_type, {}};
+  if (cursor.next()) return {Refusal::invalid_record, {}};
+  if (cursor.corrupt()) return {Refusal::corrupt_message, cursor.corruption()};
+  return {};
+}
+
+Validated validate_and_assign(MutBytes set, const ValidateRules& rules,
+                              const ValidateInput& input) {
+  std::vector<RawBatch> batches;
+  BatchCursor cursor(set);
+  while (auto batch = cursor.next()) {
+    if (auto refused = check_outside(*batch, rules, input)) return std::move(*refused);
+    batches.push_back(*batch);
+  }
+  if (cursor.corrupt()) return refuse(Refusal::corrupt_message, cursor.corruption());
+  Validated out;
+  if (batches.empty()) {
+    out.last_offset = input.first_offset - 1;
+    return out;
+  }
+  if (batches.front().magic != kMagicV2) {
+    out = validate_legacy(batches, rules, input);
+  } else if (batches.size() > 1) {
+    return refuse(Refusal::invalid_record, "more than one batch");
+  } else {
+    out = validate_v2(set.first(batches.front().bytes.size()), rules, input);
+  }
+  if (out.refusal == Refusal::none && rules.timestamp_type == TimestampType::log_append_time)
+    out.log_append_time_ms = input.now_wall_ms;
+  return out;
+}
+
+}  // namespace ottla::broker
