@@ -1,6 +1,6 @@
 // GroupCoordinator: the classic group protocol and committed offsets, for the partitions of
-// __consumer_offsets this broker leads. A plain single-threaded core (one shard calls it): requests,
-// append outcomes and time come in, effects come out; no clock, no log, no socket.
+// __consumer_offsets this broker leads. A plain single-threaded core (one shard calls it):
+// requests, append outcomes and time come in, effects come out; no clock, no log, no socket.
 //
 // Rule: what must survive is first decided, then appended, and takes effect when the append is
 // acknowledged; loading a partition applies the same records through the same functions. Membership
@@ -52,9 +52,9 @@ class GroupCoordinator {
   void start(const GroupClock& clock, GroupEffects& effects);
 
   // -- Leadership of a partition of __consumer_offsets -------------------------------------------
-  // Became leader in `epoch`: false if an equal or newer epoch is loaded or loading (nothing to do).
-  // Then the shell reads the log from its start and calls replay() for every record that is not of a
-  // control batch, replay_marker() for every control batch, and finish_load() at the end.
+  // Became leader in `epoch`: false if an equal or newer epoch is loaded or loading (nothing to
+  // do). Then the shell reads the log from its start and calls replay() for every record that is
+  // not of a control batch, replay_marker() for every control batch, and finish_load() at the end.
   bool begin_load(int32_t partition, int32_t epoch);
   void replay(int32_t partition, const LoadedRecord& record);
   void replay_marker(int32_t partition, int64_t producer_id, bool commit);
@@ -63,7 +63,8 @@ class GroupCoordinator {
   // syncs are answered NOT_COORDINATOR.
   void unload(int32_t partition, std::optional<int32_t> epoch, GroupEffects& effects);
 
-  // -- Requests that may be parked: answered by effects.replies, now or later ----------------------
+  // -- Requests that may be parked: answered by effects.replies, now or later
+  // ----------------------
   void join_group(ReplyTicket ticket, const kmsg::JoinGroupRequest& request,
                   const GroupContext& context, GroupEffects& effects);
   void sync_group(ReplyTicket ticket, const kmsg::SyncGroupRequest& request,
@@ -74,7 +75,8 @@ class GroupCoordinator {
   void txn_offset_commit(ReplyTicket ticket, const kmsg::TxnOffsetCommitRequest& request,
                          const GroupContext& context, GroupEffects& effects);
 
-  // -- Requests answered at once -------------------------------------------------------------------
+  // -- Requests answered at once
+  // -------------------------------------------------------------------
   kmsg::HeartbeatResponse heartbeat(const kmsg::HeartbeatRequest& request,
                                     const GroupContext& context, GroupEffects& effects);
   kmsg::LeaveGroupResponse leave_group(const kmsg::LeaveGroupRequest& request,
@@ -89,9 +91,10 @@ class GroupCoordinator {
   kmsg::OffsetDeleteResponse offset_delete(const kmsg::OffsetDeleteRequest& request,
                                            const GroupContext& context, GroupEffects& effects);
 
-  // -- Other inputs --------------------------------------------------------------------------------
-  // Outcome of an Append; base_offset is that of the batch, meaningful when error is none. error is
-  // what the log or the replication said, not yet mapped.
+  // -- Other inputs
+  // -------------------------------------------------------------------------------- Outcome of an
+  // Append; base_offset is that of the batch, meaningful when error is none. error is what the log
+  // or the replication said, not yet mapped.
   void on_appended(AppendTicket ticket, kmsg::ErrorCode error, int64_t base_offset,
                    const GroupClock& clock, GroupEffects& effects);
   void on_time(const GroupClock& clock, GroupEffects& effects);
@@ -101,7 +104,8 @@ class GroupCoordinator {
   void on_partitions_deleted(const std::vector<std::pair<std::string, int32_t>>& partitions,
                              const GroupClock& clock, GroupEffects& effects);
 
-  // -- Queries -------------------------------------------------------------------------------------
+  // -- Queries
+  // -------------------------------------------------------------------------------------
   std::optional<Instant> next_deadline() const;
   bool is_loaded(int32_t partition) const { return owned_.contains(partition); }
   struct Counts {
@@ -126,10 +130,13 @@ class GroupCoordinator {
   // Who answers: none, or the code that refuses every request about this group.
   kmsg::ErrorCode refusal(std::string_view group_id, Api api) const;
   Group* find_mutable(std::string_view group_id);
+  Group* find_incarnation(std::string_view group_id, uint64_t incarnation);
   Group& create_group(std::string_view group_id, const GroupClock& clock);
   void forget(const Group& group);
 
-  // join.cc
+  // join.cc: a JoinGroup request and what it makes of its member
+  void handle_join(Step& step, ReplyTicket ticket, const kmsg::JoinGroupRequest& request,
+                   const GroupContext& context);
   void join_new_member(Step& step, Group& group, ReplyTicket ticket,
                        const kmsg::JoinGroupRequest& request, const GroupContext& context);
   void join_known_member(Step& step, Group& group, ReplyTicket ticket,
@@ -137,6 +144,8 @@ class GroupCoordinator {
   void replace_static_member(Step& step, Group& group, const std::string& old_member_id,
                              const std::string& new_member_id, ReplyTicket ticket,
                              const kmsg::JoinGroupRequest& request, const GroupContext& context);
+  void finish_static_replacement(Step& step, Group& group, PendingAppend& pending,
+                                 kmsg::ErrorCode error);
   void add_member(Step& step, Group& group, std::string member_id, ReplyTicket ticket,
                   const kmsg::JoinGroupRequest& request, const GroupContext& context);
   void update_member(Step& step, Group& group, Member& member, ReplyTicket ticket,
@@ -144,48 +153,56 @@ class GroupCoordinator {
                      std::string_view reason);
   std::string make_member_id(std::string_view prefix);
 
-  // rebalance.cc
+  // rebalance.cc: from the first join of a round to the assignments
   void maybe_prepare_rebalance(Step& step, Group& group, std::string_view reason);
   void prepare_rebalance(Step& step, Group& group, std::string_view reason);
   void maybe_complete_join(Step& step, Group& group);
   void complete_join(Step& step, Group& group);
   void remove_member(Step& step, Group& group, const std::string& member_id,
                      std::string_view reason);
-  void propagate_assignment(Step& step, Group& group, kmsg::ErrorCode error);
-  void finish_assignment(Step& step, Group& group, const PendingAppend& pending,
-                         kmsg::ErrorCode error);
-  void finish_static_replacement(Step& step, Group& group, PendingAppend& pending,
-                                 kmsg::ErrorCode error);
+  void remove_pending_member(Step& step, Group& group, const std::string& member_id);
+  void handle_sync(Step& step, ReplyTicket ticket, const kmsg::SyncGroupRequest& request,
+                   const GroupContext& context);
   void synced(Group& group, const std::string& member_id);
-  void reply_join(Step& step, Member& member, kmsg::JoinGroupResponse response);
+  void propagate_assignment(Step& step, Group& group, kmsg::ErrorCode error);
+  void finish_assignment(Step& step, Group& group, PendingAppend& pending, kmsg::ErrorCode error);
+  void reply_join(Step& step, Group& group, Member& member, kmsg::JoinGroupResponse response);
   bool reply_sync(Step& step, Member& member, kmsg::SyncGroupResponse response);
   kmsg::ErrorCode validate_member(const Group& group, const std::string& member_id,
                                   const std::optional<std::string>& instance_id) const;
-  // The record of the group as it would be with these assignments (null: the present ones).
-  void append_group(Step& step, Group& group,
-                    const std::map<std::string, std::string>* assignments, PendingAppend pending);
+  // Appends the group's record with these assignments (null: the members' present ones).
+  void append_group(Step& step, Group& group, const std::map<std::string, std::string>* assignments,
+                    PendingAppend pending);
 
-  // timers
-  void arm_session(Step& step, Group& group, Member& member);
+  // Time
+  void settle(Step& step);  // the end of every call: what is due is done, the timer is told
   void arm(Deadline& deadline, Instant at, TimerKey key);
+  void arm_session(Step& step, Group& group, Member& member);
+  void arm_new_member(Step& step, Group& group, Member& member);
+  void arm_join(Step& step, Group& group, int64_t delay_ms);
   void fire(Step& step, const TimerKey& key, Instant at);
   void fire_join(Step& step, Group& group);
   void fire_sync(Step& step, Group& group);
   void fire_session(Step& step, Group& group, const std::string& member_id);
 
-  // offsets.cc
+  // coordinator_offsets.cc
+  template <class Response, class Request>
+  void commit(Step& step, ReplyTicket ticket, const Request& request, const GroupContext& context);
+  kmsg::ErrorCode commit_target(Step& step, const std::string& group_id, int32_t generation,
+                                const std::string& member_id,
+                                const std::optional<std::string>& instance_id,
+                                bool is_transactional, Group** target);
+  void append_commit(Step& step, Group& group, PendingAppend pending, int16_t producer_epoch);
+  void forget_producer(int64_t producer_id, const std::string& group_id);
   kmsg::ErrorCode validate_commit(const Group& group, int32_t generation,
                                   const std::string& member_id,
                                   const std::optional<std::string>& instance_id,
                                   bool is_transactional) const;
-  template <class Request, class Response>
-  void commit(Step& step, ReplyTicket ticket, const Request& request, const GroupContext& context);
   void finish_commit(Step& step, Group* group, PendingAppend& pending, kmsg::ErrorCode error,
                      int64_t base_offset);
   void expire_offsets(Step& step);
-  // Appends tombstones for these offsets, and for the group itself once it is empty of everything.
-  void append_tombstones(Step& step, Group& group, const std::vector<TopicPartition>& removed,
-                         bool deleted);
+  // Appends tombstones for these offsets; forgets the group once nothing is left in it.
+  void append_tombstones(Step& step, Group& group, const std::vector<TopicPartition>& removed);
 
   // Fixed after construction
   GroupConfig config_;
@@ -198,9 +215,9 @@ class GroupCoordinator {
 
   // Volatile
   bool active_ = false;
-  std::set<int32_t> owned_;                        // partitions loaded
+  std::set<int32_t> owned_;  // partitions loaded
   std::map<int32_t, std::unique_ptr<Loading>> loading_;
-  std::map<int32_t, int32_t> epochs_;              // partition -> newest epoch seen
+  std::map<int32_t, int32_t> epochs_;  // partition -> newest epoch seen
   std::map<AppendTicket, std::unique_ptr<PendingAppend>> pending_;
   AppendTicket next_ticket_ = 1;
   uint64_t next_incarnation_ = 1;

@@ -19,7 +19,8 @@ namespace ottla::broker {
 enum class GroupState : uint8_t {
   empty,                 // no members; offsets may remain
   preparing_rebalance,   // members are joining: joins are parked
-  completing_rebalance,  // a generation is formed, its leader's assignment is awaited: syncs are parked
+  completing_rebalance,  // a generation is formed, its leader's assignment is awaited: syncs are
+                         // parked
   stable,                // the assignment is stored
   dead,                  // deleted or unloaded: about to be forgotten
 };
@@ -112,8 +113,8 @@ class Group {
 
   // The join phase
   Deadline join_deadline;
-  bool initial_delay = false;     // the delay of a first rebalance is running
-  int64_t initial_delay_ms = 0;   // of the present step of it
+  bool initial_delay = false;    // the delay of a first rebalance is running
+  int64_t initial_delay_ms = 0;  // of the present step of it
   int64_t initial_remaining_ms = 0;
   bool new_member_added = false;  // since that step began
 

@@ -39,7 +39,8 @@ class GroupOffsets {
   void appended(const TopicPartition& partition, const CommittedOffset& value, int64_t log_offset);
   void failed(const TopicPartition& partition, const CommittedOffset& value);
 
-  // -- Commits inside transactions -----------------------------------------------------------------
+  // -- Commits inside transactions
+  // -----------------------------------------------------------------
   void prepare_txn(int64_t producer_id, const TopicPartition& partition,
                    const CommittedOffset& value);
   void appended_txn(int64_t producer_id, const TopicPartition& partition,
@@ -48,7 +49,8 @@ class GroupOffsets {
   void complete_txn(int64_t producer_id, bool commit);
   bool has_txn(int64_t producer_id) const { return pending_txn_.contains(producer_id); }
 
-  // -- Loading ---------------------------------------------------------------------------------------
+  // -- Loading
+  // ---------------------------------------------------------------------------------------
   void restore(const TopicPartition& partition, Logged logged);
   void restore_txn(int64_t producer_id, const TopicPartition& partition, Logged logged);
 
@@ -61,9 +63,7 @@ class GroupOffsets {
   const CommittedOffset* find(const TopicPartition& partition) const;
   bool has_pending(const TopicPartition& partition) const;
   const Offsets& committed() const { return committed_; }
-  bool empty() const {
-    return committed_.empty() && pending_.empty() && pending_txn_.empty();
-  }
+  bool empty() const { return committed_.empty() && pending_.empty() && pending_txn_.empty(); }
   std::vector<int64_t> producers() const;
 
  private:

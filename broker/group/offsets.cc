@@ -1,0 +1,107 @@
+#include "broker/group/offsets.h"
+
+#include "common/base/check.h"
+
+namespace ottla::broker {
+
+void GroupOffsets::prepare(const TopicPartition& partition, const CommittedOffset& value) {
+  pending_[partition] = value;
+}
+
+void GroupOffsets::appended(const TopicPartition& partition, const CommittedOffset& value,
+                            int64_t log_offset) {
+  auto pending = pending_.find(partition);
+  if (pending == pending_.end()) return;  // removed meanwhile
+  restore(partition, {value, log_offset});
+  if (pending->second == value) pending_.erase(pending);
+}
+
+void GroupOffsets::failed(const TopicPartition& partition, const CommittedOffset& value) {
+  auto pending = pending_.find(partition);
+  if (pending != pending_.end() && pending->second == value) pending_.erase(pending);
+}
+
+void GroupOffsets::prepare_txn(int64_t producer_id, const TopicPartition& partition,
+                               const CommittedOffset& value) {
+  pending_txn_[producer_id][partition] = {value, -1};
+}
+
+void GroupOffsets::appended_txn(int64_t producer_id, const TopicPartition& partition,
+                                const CommittedOffset& value, int64_t log_offset) {
+  auto txn = pending_txn_.find(producer_id);
+  if (txn == pending_txn_.end()) return;
+  auto pending = txn->second.find(partition);
+  if (pending != txn->second.end() && pending->second.value == value)
+    pending->second.log_offset = log_offset;
+}
+
+void GroupOffsets::failed_txn(int64_t producer_id, const TopicPartition& partition) {
+  auto txn = pending_txn_.find(producer_id);
+  if (txn == pending_txn_.end()) return;
+  txn->second.erase(partition);
+  if (txn->second.empty()) pending_txn_.erase(txn);
+}
+
+void GroupOffsets::complete_txn(int64_t producer_id, bool commit) {
+  auto txn = pending_txn_.find(producer_id);
+  if (txn == pending_txn_.end()) return;
+  // A commit whose record the log has not acknowledged cannot be under the marker.
+  if (commit)
+    for (const auto& [partition, logged] : txn->second)
+      if (logged.log_offset >= 0) restore(partition, logged);
+  pending_txn_.erase(txn);
+}
+
+void GroupOffsets::restore(const TopicPartition& partition, Logged logged) {
+  auto [committed, inserted] = committed_.try_emplace(partition, logged);
+  if (!inserted && committed->second.log_offset <= logged.log_offset)
+    committed->second = std::move(logged);
+}
+
+void GroupOffsets::restore_txn(int64_t producer_id, const TopicPartition& partition,
+                               Logged logged) {
+  pending_txn_[producer_id][partition] = std::move(logged);
+}
+
+bool GroupOffsets::remove(const TopicPartition& partition) {
+  pending_.erase(partition);
+  for (auto txn = pending_txn_.begin(); txn != pending_txn_.end();) {
+    txn->second.erase(partition);
+    txn = txn->second.empty() ? pending_txn_.erase(txn) : std::next(txn);
+  }
+  return committed_.erase(partition) != 0;
+}
+
+std::vector<TopicPartition> GroupOffsets::remove_if(
+    const std::function<bool(const TopicPartition&, const CommittedOffset&)>& expired) {
+  std::vector<TopicPartition> removed;
+  for (auto at = committed_.begin(); at != committed_.end();) {
+    if (!pending_.contains(at->first) && expired(at->first, at->second.value)) {
+      removed.push_back(at->first);
+      at = committed_.erase(at);
+    } else {
+      ++at;
+    }
+  }
+  return removed;
+}
+
+const CommittedOffset* GroupOffsets::find(const TopicPartition& partition) const {
+  auto at = committed_.find(partition);
+  return at == committed_.end() ? nullptr : &at->second.value;
+}
+
+bool GroupOffsets::has_pending(const TopicPartition& partition) const {
+  if (pending_.contains(partition)) return true;
+  for (const auto& [producer_id, offsets] : pending_txn_)
+    if (offsets.contains(partition)) return true;
+  return false;
+}
+
+std::vector<int64_t> GroupOffsets::producers() const {
+  std::vector<int64_t> ids;
+  for (const auto& [producer_id, offsets] : pending_txn_) ids.push_back(producer_id);
+  return ids;
+}
+
+}  // namespace ottla::broker
