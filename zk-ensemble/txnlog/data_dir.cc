@@ -126,26 +126,28 @@ uint64_t DataDir::size_of(rt::Disk& disk, const std::string& directory) {
   return sum;
 }
 
-Result<PurgeResult> purge(rt::Disk& disk, const DataDir& dir, size_t retain) {
+Result<PurgeResult> purge(rt::Disk& disk, const std::string& snapshot_dir, const std::string& log_dir,
+                          size_t retain) {
   PurgeResult result;
-  OTTLA_ASSIGN(auto snapshots, dir.snapshots());
+  OTTLA_ASSIGN(auto snapshots, files_of(disk, snapshot_dir, "snapshot"));
+  std::reverse(snapshots.begin(), snapshots.end());
   size_t kept = 0;
   size_t next = 0;
   for (; next < snapshots.size() && kept < retain; ++next) {
-    if (snapshot_seems_whole(disk, dir.snapshot_dir() + "/" + snapshots[next].name)) ++kept;
+    if (snapshot_seems_whole(disk, snapshot_dir + "/" + snapshots[next].name)) ++kept;
   }
   if (kept < retain || next == 0) return result;
   int64_t oldest_kept = snapshots[next - 1].zxid;
   for (; next < snapshots.size(); ++next) {
-    OTTLA_TRY(disk.remove(dir.snapshot_dir() + "/" + snapshots[next].name));
+    OTTLA_TRY(disk.remove(snapshot_dir + "/" + snapshots[next].name));
     ++result.snapshots;
   }
   // The newest log that begins at or before the oldest kept snapshot may hold what follows it.
-  OTTLA_ASSIGN(auto logs, dir.logs());
+  OTTLA_ASSIGN(auto logs, files_of(disk, log_dir, "log"));
   size_t needed = 0;
   while (needed + 1 < logs.size() && logs[needed + 1].zxid <= oldest_kept) ++needed;
   for (size_t i = 0; i < needed; ++i) {
-    OTTLA_TRY(disk.remove(dir.log_dir() + "/" + logs[i].name));
+    OTTLA_TRY(disk.remove(log_dir + "/" + logs[i].name));
     ++result.logs;
   }
   return result;

@@ -51,6 +51,7 @@ struct PurgeResult {
 };
 // Keeps the `retain` newest snapshots that end as whole ones do, and every log that one of them needs; removes
 // the rest.
-Result<PurgeResult> purge(rt::Disk& disk, const DataDir& dir, size_t retain);
+Result<PurgeResult> purge(rt::Disk& disk, const std::string& snapshot_dir, const std::string& log_dir,
+                          size_t retain);
 
 }  // namespace ottla::zk

@@ -1,0 +1,292 @@
+#include "zk-ensemble/server/four_letter.h"
+
+#include <fmt/core.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "common/base/endian.h"
+#include "zk-ensemble/txnlog/data_dir.h"
+
+namespace ottla::zk {
+namespace {
+
+constexpr int64_t kDefaultTraceMask = 306;
+
+bool allowed(std::string_view word, std::string_view whitelist) {
+  while (!whitelist.empty()) {
+    size_t comma = std::min(whitelist.find(','), whitelist.size());
+    std::string_view item = whitelist.substr(0, comma);
+    while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
+    while (!item.empty() && item.back() == ' ') item.remove_suffix(1);
+    if (item == "*" || item == word) return true;
+    whitelist.remove_prefix(std::min(comma + 1, whitelist.size()));
+  }
+  return false;
+}
+
+std::string decimal(double value) {
+  std::string text = fmt::format("{:.4f}", value);
+  while (text.ends_with('0') && !text.ends_with(".0")) text.pop_back();
+  return text;
+}
+
+int64_t wall_of(const OperatorView& view, Instant at) {
+  return view.wall_ms - (view.now.ms() - at.ms());
+}
+
+void connection_line(std::string& out, const ConnectionInfo& c, OperatorView& view, bool brief) {
+  bool has_session = c.session != 0;
+  out += fmt::format(" {}[{}](queued={},recved={},sent={}", view.port.address_of(c.id), has_session ? 1 : 0,
+                     c.outstanding, c.packets_received, c.packets_sent);
+  if (!brief && has_session) {
+    out += fmt::format(",sid=0x{:x},lop={},est={},to={}", static_cast<uint64_t>(c.session), c.last_op,
+                       wall_of(view, c.established), c.timeout_ms);
+    if (c.last_cxid >= 0) out += fmt::format(",lcxid=0x{:x}", c.last_cxid);
+    out += fmt::format(",lzxid=0x{:x},lresp={},llat={},minlat={},avglat={},maxlat={}",
+                       static_cast<uint64_t>(c.last_zxid), c.last_response.ms(), c.last_latency_ms,
+                       c.latency.min(), static_cast<int64_t>(c.latency.average()), c.latency.max_ms);
+  }
+  out += ")\n";
+}
+
+std::string stat_text(OperatorView& view, bool with_clients) {
+  const ServerStats& stats = view.pipeline.stats();
+  std::string out = fmt::format("Zookeeper version: {}\n", version_line());
+  if (with_clients) {
+    out += "Clients:\n";
+    for (const ConnectionInfo& c : view.pipeline.connections()) connection_line(out, c, view, true);
+    out += "\n";
+  }
+  out += fmt::format("Latency min/avg/max: {}/{}/{}\n", stats.latency.min(), decimal(stats.latency.average()),
+                     stats.latency.max_ms);
+  out += fmt::format("Received: {}\nSent: {}\nConnections: {}\nOutstanding: {}\n", stats.packets_received,
+                     stats.packets_sent, view.port.count(), view.pipeline.outstanding());
+  out += fmt::format("Zxid: 0x{:x}\nMode: standalone\nNode count: {}\n",
+                     static_cast<uint64_t>(view.pipeline.tree().last_zxid()),
+                     view.pipeline.tree().node_count());
+  return out;
+}
+
+std::string cons(OperatorView& view) {
+  std::string out;
+  for (const ConnectionInfo& c : view.pipeline.connections()) connection_line(out, c, view, false);
+  return out + "\n";
+}
+
+std::string conf(OperatorView& view) {
+  const ServerConfig& config = view.config;
+  return fmt::format(
+      "clientPort={}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={}\ndataLogDir={}\ndataLogSize={}\n"
+      "tickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n"
+      "clientPortListenBacklog={}\nserverId=0\n",
+      view.client_port, view.snapshot_dir, DataDir::size_of(view.disk, view.snapshot_dir), view.log_dir,
+      DataDir::size_of(view.disk, view.log_dir), config.tick_time_ms, config.max_client_cnxns,
+      config.min_session_timeout_ms, config.max_session_timeout_ms, config.client_port_listen_backlog);
+}
+
+std::string dirs(OperatorView& view) {
+  return fmt::format("datadir_size: {}\nlogdir_size: {}\n",
+                     DataDir::size_of(view.disk, view.snapshot_dir),
+                     DataDir::size_of(view.disk, view.log_dir));
+}
+
+std::string dump(OperatorView& view) {
+  const SessionTracker& tracker = view.pipeline.sessions();
+  auto buckets = tracker.buckets();
+  std::string out = "SessionTracker dump:\n";
+  out += fmt::format("Session Sets ({})/({}):\n", buckets.size(), tracker.size());
+  for (const auto& [deadline_ms, sessions] : buckets) {
+    out += fmt::format("{} expire at {}:\n", sessions.size(),
+                       view.wall_ms + (deadline_ms - view.now.ms()));
+    for (int64_t id : sessions) out += fmt::format("\t0x{:x}\n", static_cast<uint64_t>(id));
+  }
+  auto owners = view.pipeline.tree().sessions_with_ephemerals();
+  out += fmt::format("ephemeral nodes dump:\nSessions with Ephemerals ({}):\n", owners.size());
+  for (int64_t id : owners) {
+    out += fmt::format("0x{:x}:\n", static_cast<uint64_t>(id));
+    for (const std::string& path : view.pipeline.tree().ephemerals_of(id)) out += "\t" + path + "\n";
+  }
+  auto connections = view.pipeline.connections();
+  out += fmt::format("Connections dump:\nConnections Sets (1)/({}):\n", connections.size());
+  for (const ConnectionInfo& c : connections) {
+    out += fmt::format("\tip: {} sessionId: 0x{:x}\n", view.port.address_of(c.id),
+                       static_cast<uint64_t>(c.session));
+  }
+  return out;
+}
+
+std::string wchs(OperatorView& view) {
+  const WatchTable& data = view.pipeline.watches().data();
+  return fmt::format("{} connections watching {} paths\nTotal watches:{}\n", data.watcher_count(),
+                     data.path_count(), data.watch_count());
+}
+
+std::string wchc(OperatorView& view) {
+  std::string out;
+  for (const auto& [conn, paths] : view.pipeline.watches().data().by_watcher()) {
+    out += fmt::format("0x{:x}\n", static_cast<uint64_t>(view.pipeline.session_of(conn).value_or(0)));
+    for (const std::string& path : paths) out += "\t" + path + "\n";
+  }
+  return out + "\n";
+}
+
+std::string wchp(OperatorView& view) {
+  std::string out;
+  for (const auto& [path, conns] : view.pipeline.watches().data().by_path()) {
+    out += path + "\n";
+    for (ConnId conn : conns)
+      out += fmt::format("\t0x{:x}\n", static_cast<uint64_t>(view.pipeline.session_of(conn).value_or(0)));
+  }
+  return out + "\n";
+}
+
+std::string hash(OperatorView& view) {
+  std::string out;
+  for (const DataTree::DigestAt& at : view.pipeline.tree().digest_ring())
+    out += fmt::format("{:x}: {}\n", static_cast<uint64_t>(at.zxid), at.digest);
+  return out;
+}
+
+std::string envi(OperatorView&) {
+  utsname system{};
+  (void)::uname(&system);
+  char host[256] = "";
+  (void)::gethostname(host, sizeof host - 1);
+  char directory[4096] = "";
+  if (::getcwd(directory, sizeof directory) == nullptr) directory[0] = '\0';
+  auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  // The java.* rows have no meaning here; tools only look at the names.
+  return fmt::format(
+      "Environment:\nzookeeper.version={}\nhost.name={}\njava.version=none\njava.vendor=none\n"
+      "java.home=none\njava.class.path=none\njava.library.path=none\njava.io.tmpdir=/tmp\n"
+      "java.compiler=none\nos.name={}\nos.arch={}\nos.version={}\nuser.name={}\nuser.home={}\n"
+      "user.dir={}\nos.memory.free=0MB\nos.memory.max=0MB\nos.memory.total=0MB\n",
+      version_line(), host, system.sysname, system.machine, system.release, variable("USER"),
+      variable("HOME"), directory);
+}
+
+std::string mntr(OperatorView& view) {
+  std::string out = fmt::format("zk_version\t{}\nzk_server_state\tstandalone\n", version_line());
+  for (const Figure& figure : figures(view)) {
+    out += figure.fraction ? fmt::format("zk_{}\t{}\n", figure.name, decimal(figure.value))
+                           : fmt::format("zk_{}\t{:.0f}\n", figure.name, figure.value);
+  }
+  return out;
+}
+
+std::string stmk(Bytes argument) {
+  return argument.size() == 8 ? fmt::format("{}", load_be<int64_t>(argument.data())) : "";
+}
+
+double open_files() {
+  // The lowest free descriptor is not the count, but listing /proc/self/fd for each mntr would open
+  // one more; what is asked for is the order of magnitude.
+  int fd = ::dup(0);
+  if (fd < 0) return 0;
+  ::close(fd);
+  return fd;
+}
+
+}  // namespace
+
+std::string version_line() {
+  return fmt::format("{}-ottla-0.1.0, built on 2026-01-01 00:00 UTC", kZookeeperVersion);
+}
+
+std::string answer_word(std::string_view word, Bytes argument, OperatorView& view) {
+  if (word.starts_with('\xff')) return "";  // telnet is closing
+  if (!allowed(word, view.config.whitelist))
+    return fmt::format("{} is not executed because it is not in the whitelist.\n", word);
+  if (word == "ruok") return "imok";
+  if (word == "srvr") return stat_text(view, false);
+  if (word == "stat") return stat_text(view, true);
+  if (word == "mntr") return mntr(view);
+  if (word == "conf") return conf(view);
+  if (word == "cons") return cons(view);
+  if (word == "dump") return dump(view);
+  if (word == "envi") return envi(view);
+  if (word == "isro") return "rw";
+  if (word == "wchs") return wchs(view);
+  if (word == "wchc") return wchc(view);
+  if (word == "wchp") return wchp(view);
+  if (word == "dirs") return dirs(view);
+  if (word == "hash") return hash(view);
+  if (word == "gtmk") return fmt::format("{}", kDefaultTraceMask);
+  if (word == "stmk") return stmk(argument);
+  if (word == "crst") {
+    view.pipeline.reset_connection_stats();
+    return "Connection stats reset.\n";
+  }
+  if (word == "srst") {
+    view.pipeline.reset_stats();
+    return "Server stats reset.\n";
+  }
+  return "";
+}
+
+std::vector<Figure> figures(const OperatorView& view) {
+  const ServerStats& stats = view.pipeline.stats();
+  const DataTree& tree = view.pipeline.tree();
+  const ClientPortStats& port = view.port.stats();
+  const LogStats& log = view.log;
+  auto num = [](auto value) { return static_cast<double>(value); };
+  auto ms = [](uint64_t ns) { return static_cast<double>(ns) / 1e6; };
+  rlimit files{};
+  (void)::getrlimit(RLIMIT_NOFILE, &files);
+  double watches = num(view.pipeline.watches().data().watch_count() +
+                       view.pipeline.watches().children().watch_count());
+  return {
+      {"avg_latency", stats.latency.average(), false, true},
+      {"max_latency", num(stats.latency.max_ms)},
+      {"min_latency", num(stats.latency.min())},
+      {"packets_received", num(stats.packets_received)},
+      {"packets_sent", num(stats.packets_sent)},
+      {"num_alive_connections", num(view.port.count())},
+      {"outstanding_requests", num(view.pipeline.outstanding())},
+      {"znode_count", num(tree.node_count())},
+      {"watch_count", watches},
+      {"ephemerals_count", num(tree.ephemeral_count())},
+      {"approximate_data_size", num(tree.approximate_data_size())},
+      {"open_file_descriptor_count", open_files()},
+      {"max_file_descriptor_count", num(files.rlim_cur)},
+      {"uptime", num(view.now.ms() - view.started.ms())},
+      {"global_sessions", num(tree.sessions().size())},
+      {"local_sessions", 0},
+      {"auth_failed_count", num(stats.auth_failures)},
+      {"digest_mismatches_count", num(tree.digest_mismatches()), true},
+      {"connection_request_count", num(port.accepted), true},
+      {"connection_rejected", num(port.rejected), true},
+      {"connection_drop_count", num(stats.connections_dropped), true},
+      {"sessionless_connections_expired", num(port.sessionless_expired), true},
+      {"stale_sessions_expired", num(stats.sessions_expired), true},
+      {"bytes_received_count", num(port.bytes_received), true},
+      {"response_bytes", num(port.bytes_sent), true},
+      {"commit_count", num(log.records), true},
+      {"fsync_threshold_exceed_count", num(log.slow_syncs), true},
+      {"avg_fsynctime", log.commits == 0 ? 0 : ms(log.sync_ns_sum) / num(log.commits), false, true},
+      {"max_fsynctime", ms(log.sync_ns_max), false, true},
+      {"cnt_fsynctime", num(log.commits), true},
+      {"sum_fsynctime", ms(log.sync_ns_sum), true, true},
+      {"cnt_sync_processor_batch_size", num(log.commits), true},
+      {"sum_sync_processor_batch_size", num(log.records), true},
+      {"cnt_snapshottime", num(view.snapshots.taken), true},
+      {"max_snapshottime", num(view.snapshots.max_ms)},
+      {"sum_snapshottime", num(view.snapshots.sum_ms), true},
+      {"snapshot_error_count", num(view.snapshots.failed), true},
+      {"startup_txns_loaded", num(view.replayed)},
+      {"startup_txns_load_time", num(view.recovery_ms)},
+      {"cnt_readlatency", num(stats.reads), true},
+      {"cnt_updatelatency", num(stats.writes), true},
+      {"refused_writes", num(stats.refused_writes), true},
+      {"watches_fired", num(stats.watches_fired), true},
+  };
+}
+
+}  // namespace ottla::zk

@@ -1,0 +1,342 @@
+#include "zk-ensemble/server/server.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "common/base/log.h"
+
+namespace ottla::zk {
+namespace {
+
+constexpr log::Room kLog{"zk.server"};
+// After this a shutdown no longer waits for a disk that does not answer or a client that does not read.
+constexpr int64_t kShutdownMaxMs = 10'000;
+
+CoreOptions core_options_of(const ServerConfig& config) {
+  CoreOptions options;
+  options.tick_time_ms = config.tick_time_ms;
+  options.min_session_timeout_ms = config.min_session_timeout_ms;
+  options.max_session_timeout_ms = config.max_session_timeout_ms;
+  options.digest_enabled = config.digest_enabled;
+  options.extended_types = config.extended_types;
+  options.enforce_quota = config.enforce_quota;
+  options.skip_acl = config.skip_acl == "yes";
+  options.close_session_txn = config.close_session_txn;
+  options.super_digest = config.super_digest;
+  options.container_check_interval_ms = config.container_check_interval_ms;
+  options.container_max_per_minute = config.container_max_per_minute;
+  options.container_max_never_used_ms = config.container_max_never_used_ms;
+  return options;
+}
+
+}  // namespace
+
+Server::Server(rt::World world, ServerConfig config)
+    : world_(world),
+      config_(std::move(config)),
+      core_options_(core_options_of(config_)),
+      prng_(world.entropy.u64()) {}
+
+Server::~Server() { *alive_ = false; }
+
+// ------------------------------------------------------------------------------------------ start
+
+Result<void> Server::start() {
+  started_ = world_.loop.now();
+  OTTLA_TRY(recover_data());
+  pipeline_ = std::make_unique<Pipeline>(*tree_, core_options_, world_.loop.wall_ms(), started_);
+  start_log();
+  tick_timer_ = world_.loop.make_timer([this] {
+    tick_at_.reset();
+    pipeline_->on_tick(world_.loop.now(), world_.loop.wall_ms());
+    flush();
+  });
+  purge_timer_ = world_.loop.make_timer([this] { purge_now(); });
+  if (config_.purge_interval_h > 0) purge_timer_->arm_at(started_);
+  OTTLA_TRY(start_port());
+  flush();
+  log::info(kLog, "serving clients", "port={} zxid=0x{:x} nodes={} sessions={} replayed={} recovery_ms={}",
+            port_->port(), static_cast<uint64_t>(tree_->last_zxid()), tree_->node_count(),
+            tree_->sessions().size(), recovered_.replayed, recovery_ms_);
+  return {};
+}
+
+Result<void> Server::recover_data() {
+  OTTLA_ASSIGN(dir_, DataDir::open(world_.disk, config_.data_dir, config_.data_log_dir,
+                                   config_.datadir_autocreate));
+  OTTLA_ASSIGN(auto my_id, dir_->my_id());
+  (void)my_id;  // only a quorum needs it; a broken file is still told of
+  tree_ = std::make_unique<DataTree>(core_options_);
+  RecoveryOptions options;
+  options.digest = config_.digest_enabled;
+  options.last_zxid = config_.serialize_last_zxid;
+  options.trust_empty = config_.trust_empty_snapshot;
+  options.db_autocreate = config_.db_autocreate;
+  OTTLA_ASSIGN(recovered_, recover(world_.disk, *dir_, *tree_, options));
+  for (const std::string& warning : recovered_.warnings) log::warn(kLog, warning);
+  recovery_ms_ = (world_.loop.now() - started_) / 1'000'000;
+  txns_since_snapshot_ = static_cast<int64_t>(recovered_.replayed);
+  next_snapshot_threshold();
+  return {};
+}
+
+void Server::start_log() {
+  LogOptions options;
+  options.preallocate_bytes = static_cast<uint64_t>(config_.pre_alloc_size_kb) << 10;
+  if (config_.txn_log_size_limit_kb > 0)
+    options.size_limit_bytes = static_cast<uint64_t>(config_.txn_log_size_limit_kb) << 10;
+  options.force_sync = config_.force_sync == "yes";
+  log_ = std::make_unique<LogWriter>(
+      world_, dir_->log_dir(), options,
+      LogWriter::Listener{.on_durable = [this](int64_t zxid) { on_durable(zxid); },
+                          .on_failed = [this](Error error) { on_log_failed(std::move(error)); }});
+  log_->set_slow_sync_ms(config_.fsync_warning_threshold_ms);
+  // Logs without a snapshot are refused at the next start, so the first one precedes the first record.
+  if (recovered_.fresh) {
+    log_->hold();
+    take_snapshot();
+  }
+}
+
+Result<void> Server::start_port() {
+  ClientPortOptions options;
+  options.listen_at = {config_.client_port_address, static_cast<uint16_t>(config_.client_port.value_or(0))};
+  options.frame_max_bytes = static_cast<size_t>(config_.jute_max_buffer);
+  options.per_address_max = config_.max_client_cnxns;
+  options.total_max = config_.max_cnxns;
+  options.sessionless_timeout_ms = config_.sessionless_timeout_ms;
+  port_ = std::make_unique<ClientPort>(world_, options, *this);
+  auto started = port_->start();
+  if (started) return {};
+  std::string at = rt::to_string(options.listen_at);
+  if (started.error().code == Errc::in_use) {
+    return fail(Errc::in_use, fmt::format("clientPort={}: {} is in use; stop the process that listens "
+                                          "there or set another clientPort", options.listen_at.port, at));
+  }
+  return fail(started.error().code, fmt::format("clientPort={}: cannot listen on {}: {}",
+                                                options.listen_at.port, at, started.error().context));
+}
+
+// ---------------------------------------------------------------------------------------- clients
+
+void Server::on_client_open(ConnId conn, const std::string& address) {
+  pipeline_->on_open(conn, address, world_.loop.now());
+}
+
+void Server::on_client_frame(ConnId conn, Bytes frame) {
+  pipeline_->on_frame(conn, frame, world_.loop.now(), world_.loop.wall_ms());
+  flush_soon();
+}
+
+void Server::on_client_closed(ConnId conn) {
+  pipeline_->on_closed(conn);
+  flush_soon();
+}
+
+std::string Server::on_word(std::string_view word, Bytes argument) {
+  OperatorView shown = view();
+  return answer_word(word, argument, shown);
+}
+
+bool Server::accepts_frames() const {
+  return pipeline_->outstanding() <= config_.global_outstanding_limit;
+}
+
+bool Server::has_session(ConnId conn) const { return pipeline_->session_of(conn).value_or(0) != 0; }
+
+// ------------------------------------------------------------------------------------- the pipeline
+
+// Everything that arrives in one turn of the loop is handed out together.
+void Server::flush_soon() {
+  if (flush_posted_) return;
+  flush_posted_ = true;
+  world_.loop.post([this, alive = alive_] {
+    if (!*alive) return;
+    flush_posted_ = false;
+    flush();
+  });
+}
+
+void Server::flush() {
+  if (failed_) return;
+  while (pipeline_->has_effects()) {
+    Effects effects = pipeline_->take_effects();
+    Bytes log = effects.log.bytes();
+    for (const Effects::Entry& entry : effects.entries)
+      log_->append(entry.zxid, log.subspan(entry.offset, entry.length));
+    txns_since_snapshot_ += static_cast<int64_t>(effects.entries.size());
+    bytes_since_snapshot_ += static_cast<int64_t>(log.size());
+    for (Effects::Send& send : effects.sends)
+      if (port_) port_->send(send.conn, std::move(send.bytes), send.close);
+  }
+  if (txns_since_snapshot_ > snapshot_at_txns_ ||
+      (snapshot_at_bytes_ > 0 && bytes_since_snapshot_ > snapshot_at_bytes_))
+    take_snapshot();
+  arm_tick();
+  check_shutdown();
+}
+
+void Server::on_durable(int64_t zxid) {
+  if (failed_) return;
+  pipeline_->on_durable(zxid, world_.loop.now(), world_.loop.wall_ms());
+  if (tree_->digest_mismatches() != mismatches_logged_) {
+    mismatches_logged_ = tree_->digest_mismatches();
+    log::warn(kLog, "the tree's digest is not the one of the transaction", "zxid=0x{:x}",
+              static_cast<uint64_t>(tree_->last_mismatch().zxid));
+  }
+  flush();
+  if (port_ && accepts_frames()) port_->resume();
+}
+
+void Server::on_log_failed(Error error) {
+  failed_ = true;
+  if (port_) {
+    port_->stop_listening();
+    port_->stop_reading();
+    port_->close_all();
+  }
+  Error fatal{error.code, fmt::format("the transaction log cannot be written: {}; nothing more is "
+                                      "acknowledged; check the disk of {} and start again",
+                                      error.context, dir_->log_dir())};
+  if (fatal_) {
+    fatal_(std::move(fatal));
+  } else {
+    log::error(kLog, fatal.context);
+  }
+}
+
+void Server::arm_tick() {
+  std::optional<Instant> at = pipeline_->next_deadline();
+  if (at == tick_at_) return;
+  tick_at_ = at;
+  if (at) {
+    tick_timer_->arm_at(*at);
+  } else {
+    tick_timer_->cancel();
+  }
+}
+
+// -------------------------------------------------------------------------------------- snapshots
+
+void Server::next_snapshot_threshold() {
+  int64_t half = std::max<int64_t>(config_.snap_count / 2, 1);
+  snapshot_at_txns_ = half + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(half)));
+  int64_t half_bytes = config_.snap_size_limit_kb > 0 ? config_.snap_size_limit_kb * 1024 / 2 : 0;
+  snapshot_at_bytes_ =
+      half_bytes > 0 ? half_bytes + static_cast<int64_t>(prng_.below(static_cast<uint64_t>(half_bytes))) : 0;
+}
+
+void Server::take_snapshot() {
+  if (snapshot_) return;
+  txns_since_snapshot_ = 0;
+  bytes_since_snapshot_ = 0;
+  next_snapshot_threshold();
+  log_->roll();
+  SnapshotOptions options{.digest = config_.digest_enabled, .last_zxid = config_.serialize_last_zxid};
+  Instant began = world_.loop.now();
+  snapshot_ = std::make_unique<SnapshotWriter>(
+      world_, dir_->snapshot_dir(), *tree_, options,
+      [this, began](Result<SnapshotWriter::Done> done) { snapshot_done(std::move(done), began); });
+}
+
+void Server::snapshot_done(Result<SnapshotWriter::Done> done, Instant began) {
+  // The writer is on the stack: it goes in the next turn.
+  world_.loop.post([this, alive = alive_] {
+    if (!*alive) return;
+    snapshot_.reset();
+    check_shutdown();
+  });
+  int64_t took_ms = (world_.loop.now() - began) / 1'000'000;
+  if (!done) {
+    ++snapshot_figures_.failed;
+    // The log is complete without it; but a first snapshot must be there before the log is.
+    if (recovered_.fresh && snapshot_figures_.taken == 0) return on_log_failed(std::move(done).error());
+    log::error(kLog, "snapshot failed; the log still holds everything, free the disk", "reason={}",
+               done.error().context);
+    return;
+  }
+  ++snapshot_figures_.taken;
+  snapshot_figures_.last_ms = took_ms;
+  snapshot_figures_.sum_ms += took_ms;
+  snapshot_figures_.max_ms = std::max(snapshot_figures_.max_ms, took_ms);
+  log::info(kLog, "snapshot taken", "zxid=0x{:x} bytes={} ms={}", static_cast<uint64_t>(done->zxid),
+            done->bytes, took_ms);
+  log_->release();
+}
+
+void Server::purge_now() {
+  auto result = std::make_shared<Result<PurgeResult>>();
+  auto work = [&disk = world_.disk, snapshots = dir_->snapshot_dir(), logs = dir_->log_dir(),
+               retain = static_cast<size_t>(config_.snap_retain_count),
+               result] { *result = purge(disk, snapshots, logs, retain); };
+  auto done = [this, alive = alive_, result] {
+    if (!*alive) return;
+    if (!*result) {
+      log::warn(kLog, "purge failed; it is tried again at the next interval", "reason={}",
+                result->error().context);
+    } else if ((*result)->snapshots + (*result)->logs > 0) {
+      log::info(kLog, "purged", "snapshots={} logs={}", (*result)->snapshots, (*result)->logs);
+    }
+  };
+  world_.disk.run_blocking(std::move(work), std::move(done));
+  purge_timer_->arm_at(after_ms(world_.loop.now(), int64_t{config_.purge_interval_h} * 3'600'000));
+}
+
+// -------------------------------------------------------------------------------------- shutdown
+
+void Server::shutdown(Fn<void()> done) {
+  OTTLA_CHECK(!shutdown_done_, "one shutdown");
+  shutdown_done_ = std::move(done);
+  port_->stop_listening();
+  port_->stop_reading();
+  shutdown_deadline_ = after_ms(world_.loop.now(), kShutdownMaxMs);
+  shutdown_timer_ = world_.loop.make_timer([this] { check_shutdown(); });
+  shutdown_timer_->arm_at(shutdown_deadline_);
+  flush();
+}
+
+// Waits for the log, then for the answers to leave.
+void Server::check_shutdown() {
+  if (!shutdown_done_ || shutdown_ending_) return;
+  bool late = world_.loop.now() >= shutdown_deadline_;
+  bool logged = failed_ || (log_->idle() && !pipeline_->has_effects());
+  if (!logged && !late) return;
+  if (port_->unsent_bytes() != 0 && !late) {
+    shutdown_timer_->arm_at(std::min(shutdown_deadline_, after_ms(world_.loop.now(), 1)));
+    return;
+  }
+  if (late) log::warn(kLog, "shutdown does not wait any longer", "unsent_bytes={}", port_->unsent_bytes());
+  shutdown_ending_ = true;
+  shutdown_timer_->cancel();
+  port_->close_all();
+  world_.loop.post([this, alive = alive_] {
+    if (!*alive) return;
+    log::info(kLog, "stopped", "zxid=0x{:x}", static_cast<uint64_t>(tree_->last_zxid()));
+    Fn<void()> finished = std::move(shutdown_done_);
+    finished();
+  });
+}
+
+// -------------------------------------------------------------------------------------- operator
+
+OperatorView Server::view() {
+  return OperatorView{.config = config_,
+                      .pipeline = *pipeline_,
+                      .port = *port_,
+                      .log = log_->stats(),
+                      .snapshots = snapshot_figures_,
+                      .disk = world_.disk,
+                      .snapshot_dir = dir_->snapshot_dir(),
+                      .log_dir = dir_->log_dir(),
+                      .client_port = port_->port(),
+                      .started = started_,
+                      .now = world_.loop.now(),
+                      .wall_ms = world_.loop.wall_ms(),
+                      .replayed = static_cast<int64_t>(recovered_.replayed),
+                      .recovery_ms = recovery_ms_};
+}
+
+std::vector<Figure> Server::current_figures() { return figures(view()); }
+
+}  // namespace ottla::zk

@@ -1,0 +1,109 @@
+// Server: one standalone ensemble member. The shell around the cores: sockets (client_port.h), the log
+// and snapshots (txnlog/), and the clock meet the pipeline (session/pipeline.h) here.
+// Thread: the loop's. Construct, start(), and either shutdown() or just destroy (a crash: nothing that
+// was acknowledged is lost, what was not acknowledged may be).
+// Source: ZooKeeper Administrator's Guide.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/prng.h"
+#include "common/rt/world.h"
+#include "zk-ensemble/config/server_config.h"
+#include "zk-ensemble/server/client_port.h"
+#include "zk-ensemble/server/four_letter.h"
+#include "zk-ensemble/session/pipeline.h"
+#include "zk-ensemble/txnlog/data_dir.h"
+#include "zk-ensemble/txnlog/log_writer.h"
+#include "zk-ensemble/txnlog/recovery.h"
+#include "zk-ensemble/txnlog/snapshot_writer.h"
+
+namespace ottla::zk {
+
+class Server final : private ClientPort::Host {
+ public:
+  // `config` as load_config() gives it.
+  Server(rt::World world, ServerConfig config);
+  ~Server() override;
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Recovers, then listens. Errors are one line for the operator, with the remedy.
+  Result<void> start();
+  // Stops taking requests, waits until everything accepted is durable and answered, then calls
+  // `done`. Sessions live on: they are not closed.
+  void shutdown(Fn<void()> done);
+  // Called once when the server can no longer acknowledge anything (the log failed): the process must
+  // end. Nothing was acknowledged that is not durable.
+  void on_fatal(Fn<void(Error)> fatal) { fatal_ = std::move(fatal); }
+
+  uint16_t client_port() const { return port_ ? port_->port() : 0; }
+  const Recovered& recovered() const { return recovered_; }
+  const DataTree& tree() const { return *tree_; }
+  std::vector<Figure> current_figures();
+  // Takes a snapshot now, unless one is being taken.
+  void take_snapshot();
+
+ private:
+  // ClientPort::Host
+  void on_client_open(ConnId conn, const std::string& address) override;
+  void on_client_frame(ConnId conn, Bytes frame) override;
+  void on_client_closed(ConnId conn) override;
+  std::string on_word(std::string_view word, Bytes argument) override;
+  bool accepts_frames() const override;
+  void on_frames_done() override { flush(); }
+  bool has_session(ConnId conn) const override;
+
+  Result<void> recover_data();
+  void start_log();
+  Result<void> start_port();
+  void flush_soon();
+  void flush();
+  void on_durable(int64_t zxid);
+  void on_log_failed(Error error);
+  void arm_tick();
+  void snapshot_done(Result<SnapshotWriter::Done> done, Instant began);
+  void next_snapshot_threshold();
+  void purge_now();
+  void check_shutdown();
+  OperatorView view();
+
+  // Fixed after construction.
+  rt::World world_;
+  ServerConfig config_;
+  CoreOptions core_options_;
+  Prng prng_;
+  Fn<void(Error)> fatal_;
+  // In the order of start; destroyed in the reverse order.
+  std::optional<DataDir> dir_;
+  std::unique_ptr<DataTree> tree_;
+  Recovered recovered_;
+  int64_t recovery_ms_ = 0;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<LogWriter> log_;
+  std::unique_ptr<ClientPort> port_;
+  std::unique_ptr<SnapshotWriter> snapshot_;
+  std::unique_ptr<rt::Timer> tick_timer_;
+  std::unique_ptr<rt::Timer> purge_timer_;
+  std::unique_ptr<rt::Timer> shutdown_timer_;
+  std::optional<Instant> tick_at_;
+  Instant started_;
+  // Since the last snapshot, and where the next one is due.
+  int64_t txns_since_snapshot_ = 0;
+  int64_t bytes_since_snapshot_ = 0;
+  int64_t snapshot_at_txns_ = 0;
+  int64_t snapshot_at_bytes_ = 0;
+  SnapshotFigures snapshot_figures_;
+  int64_t mismatches_logged_ = 0;
+  bool flush_posted_ = false;
+  bool failed_ = false;
+  Fn<void()> shutdown_done_;
+  Instant shutdown_deadline_;
+  bool shutdown_ending_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace ottla::zk
