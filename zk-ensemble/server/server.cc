@@ -106,7 +106,8 @@ Result<void> Server::start_port() {
   options.per_address_max = config_.max_client_cnxns;
   options.total_max = config_.max_cnxns;
   options.sessionless_timeout_ms = config_.sessionless_timeout_ms;
-  port_ = std::make_unique<ClientPort>(world_, options, *this);
+  ClientPort::Host& host = *this;
+  port_ = std::make_unique<ClientPort>(world_, options, host);
   auto started = port_->start();
   if (started) return {};
   std::string at = rt::to_string(options.listen_at);
@@ -270,7 +271,7 @@ void Server::purge_now() {
   auto work = [&disk = world_.disk, snapshots = dir_->snapshot_dir(), logs = dir_->log_dir(),
                retain = static_cast<size_t>(config_.snap_retain_count),
                result] { *result = purge(disk, snapshots, logs, retain); };
-  auto done = [this, alive = alive_, result] {
+  auto done = [alive = alive_, result] {
     if (!*alive) return;
     if (!*result) {
       log::warn(kLog, "purge failed; it is tried again at the next interval", "reason={}",
