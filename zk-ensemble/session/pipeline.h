@@ -120,7 +120,6 @@ class Pipeline final : private WatchSink {
   const DataTree& tree() const { return tree_; }
   DataTree& mutable_tree() { return tree_; }             // for SnapshotCursor
   int64_t last_proposed() const { return preparer_.last_zxid(); }
-  std::optional<int64_t> session_of(ConnId conn) const;
   // Operations that are answered with unimplemented (-6) here.
   static const std::vector<OpCode>& not_built();
 
@@ -128,34 +127,45 @@ class Pipeline final : private WatchSink {
   std::string describe() const;
 
  private:
+  struct Waiting;   // a request that cannot be answered yet
   struct Conn;
-  struct Waiting;
-  struct Proposed;
+  struct Proposed;  // a transaction that is not durable yet
 
+  // Frames in (pipeline.cc).
   void handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall_ms);
   void handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall_ms);
   void handle_auth(Conn& conn, int32_t xid, Bytes body);
-  void handle_write(Conn& conn, OpCode type, int32_t xid, Bytes body, Instant now, int64_t wall_ms);
-  void handle_close_session(Conn& conn, int32_t xid, Instant now, int64_t wall_ms);
-  void handle_create_session(Conn& conn, int32_t xid, Bytes body, Instant now, int64_t wall_ms);
-  void handle_read(Conn& conn, OpCode type, int32_t xid, Bytes body, Instant now);
   void handle_sasl(Conn& conn, int32_t xid, Bytes body);
+  void handle_write(Conn& conn, OpCode type, int32_t xid, Bytes body, Instant now, int64_t wall_ms);
   void propose(Txn txn, ConnId conn);
-  void apply_front(Instant now, int64_t wall_ms);
+  void wait(Conn& conn, Waiting waiting);
+
+  // Transactions applied, answers out (answers.cc).
+  void apply_front(Instant now);
   void answer_write(Conn& conn, const Waiting& waiting, const Txn& txn, const ApplyResult& result,
                     Instant now);
+  void answer_multi(Conn& conn, const ApplyResult& result);
+  void answer_connect(Conn& conn, bool valid);
+  void answer_error(Conn& conn, int32_t xid, ZkError error);
   void drain(Conn& conn, Instant now);
-  void perform_read(Conn& conn, OpCode type, int32_t xid, Bytes body, const AuthInfo& auth);
-  void finish_connect(Conn& conn, bool valid, Instant now);
-  void count_answer(Conn& conn, int32_t xid, OpCode type, Instant asked, Instant now);
-  void end(Conn& conn);  // close after what is written
-  void touch(Conn& conn);
-  Conn* find(ConnId id);
-  Conn* conn_of_session(int64_t session);
+  void count(Conn& conn, OpCode type, int32_t xid, Instant asked, Instant now);
+  void mark_dirty(Conn& conn);
+  void end(Conn& conn);  // closes after what is written; the rest of its requests is dropped
   void notify(const std::vector<ConnId>& watchers, EventType type, std::string_view path, int64_t zxid,
               const AclList& acls) override;
   void send_event(Conn& conn, EventType type, std::string_view path, int64_t zxid);
-  void reap_containers(int64_t wall_ms);
+
+  // Reads (reads.cc). Each writes its body after the reply's header and gives the error.
+  void answer_read(Conn& conn, OpCode type, int32_t xid, Bytes body, const AuthInfo& auth);
+  ZkError read(Conn& conn, OpCode type, Bytes body, const AuthInfo& auth, wire::Writer& out);
+  ZkError read_node(Conn& conn, OpCode type, wire::Reader& in, const AuthInfo& auth, wire::Writer& out);
+  ZkError read_ephemerals(const Conn& conn, wire::Reader& in, wire::Writer& out);
+  ZkError read_multi(Conn& conn, Bytes body, const AuthInfo& auth, wire::Writer& out);
+  ZkError watch_op(Conn& conn, OpCode type, wire::Reader& in, wire::Writer& out);
+  ZkError set_watches(Conn& conn, OpCode type, wire::Reader& in);
+
+  Conn* find(ConnId id);
+  void reap_containers(Instant now, int64_t wall_ms);
 
   DataTree& tree_;
   const CoreOptions& options_;
@@ -166,12 +176,13 @@ class Pipeline final : private WatchSink {
   std::map<ConnId, std::unique_ptr<Conn>> conns_;
   std::unordered_map<int64_t, ConnId> by_session_;
   std::deque<Proposed> proposed_;  // logged or being logged, not applied; zxids rise
+  std::multimap<int64_t, ConnId> barriers_;  // connections whose next request waits for others' zxid
   Effects effects_;
   std::vector<ConnId> dirty_;      // connections with bytes or a close to hand out
   ServerStats stats_;
   int64_t outstanding_ = 0;
-  Instant next_container_check_;
-  std::deque<std::string> reap_queue_;
+  Instant next_reap_;
+  std::deque<std::string> to_reap_;  // found due at the last check, one removed at a time
 };
 
 }  // namespace ottla::zk

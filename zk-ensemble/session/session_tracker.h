@@ -9,8 +9,8 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <vector>
 #include <unordered_map>
+#include <vector>
 
 #include "common/base/time.h"
 #include "zk-ensemble/tree/protocol.h"
@@ -24,7 +24,7 @@ using SessionOwner = uint64_t;
 // is in none; deadlines are multiples of the tick.
 class SessionTracker {
  public:
-  SessionTracker(int64_t tick_ms, Instant now);
+  explicit SessionTracker(int64_t tick_ms);
 
   // Adds the session, or touches it with the new timeout. False when it was known.
   bool track(int64_t session, int64_t timeout_ms, Instant now);
@@ -44,7 +44,7 @@ class SessionTracker {
   std::optional<Instant> next_expiry() const;
 
   size_t size() const { return sessions_.size(); }
-  std::map<int64_t, std::set<int64_t>> buckets() const { return buckets_; }  // deadline_ms -> sessions
+  const std::map<int64_t, std::set<int64_t>>& buckets() const { return buckets_; }  // deadline_ms -> sessions
   std::optional<int64_t> timeout_ms(int64_t session) const;
   void check_invariants() const;
   std::string describe() const;
@@ -57,6 +57,7 @@ class SessionTracker {
     bool owned = false;
     bool closing = false;
   };
+  void leave_bucket(int64_t session, const Session& entry);
   int64_t bucket_of(int64_t at_ms) const { return (at_ms / tick_ms_ + 1) * tick_ms_; }
 
   int64_t tick_ms_;

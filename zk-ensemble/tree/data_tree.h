@@ -82,7 +82,7 @@ class DataTree {
   std::vector<std::string> expired_containers(int64_t wall_ms) const;
 
   // --- figures
-  int64_t node_count() const { return static_cast<int64_t>(table_.size()) + 1; }  // "" and "/" are two
+  int64_t node_count() const { return static_cast<int64_t>(table_.size()) + 2; }  // "" and "/"
   int64_t approximate_data_size() const { return data_size_; }
   int64_t ephemeral_count() const { return ephemeral_count_; }
   size_t acl_count() const { return acls_.size(); }
@@ -127,17 +127,17 @@ class DataTree {
   void apply_multi(MultiTxn& multi, const TxnHeader& header, ApplyResult& result);
   ZkError apply_create(OpCode type, CreateTxn& txn, const TxnHeader& header, Stat& stat);
   ZkError apply_delete(std::string_view path, int64_t zxid);
+  void fire_deleted(std::string_view path, const AclList& acls, const Node& parent, int64_t zxid);
   ZkError apply_set_data(SetDataTxn& txn, const TxnHeader& header, Stat& stat);
   ZkError apply_set_acl(const SetAclTxn& txn, Stat& stat);
   void apply_close_session(const CloseSessionTxn& txn, const TxnHeader& header);
-  void delete_session_nodes(int64_t session, int64_t zxid);
   void raise_parent(Node& parent, int32_t parent_cversion, int64_t zxid);
   void finish(const Txn& txn);
 
   Node* find_mutable(std::string_view path) const;
-  Node* make_node(Node* parent, std::string_view path, uint64_t hash);
-  void unlink(Node* node, std::string_view path);
-  void free_node(Node* node);
+  void make_builtin(std::string_view path, const AclRef& acls, int32_t aversion);
+  Node* make_node(Node& parent, std::string_view path, uint64_t hash);
+  void remove_node(Node* node, std::string_view path);  // and all below it
   void set_node_data(Node& node, std::string_view path, std::optional<Bytes> data);
   void own(Node* node);     // into the set of its owner kind
   void disown(Node* node);

@@ -27,6 +27,7 @@ class Node {
   }
   int64_t acl_ref() const { return acl_ref_; }
   const StatPersisted& persisted() const { return stat_; }
+  uint32_t digest_prefix() const { return digest_prefix_; }
 
  private:
   friend class DataTree;

@@ -23,6 +23,7 @@ struct ChangeRecord {
   int32_t data_size = 0;  // 0 for null
   uint32_t digest_prefix = 0;
   AclRef acls;
+  size_t hidden = SIZE_MAX;  // Overlay's: number of the record of the same path that this one hides
 };
 
 // Invariant: latest_[p] is the last record of p in records_; zxids in records_ never fall.
@@ -46,9 +47,11 @@ class Overlay {
   void check_invariants() const;
 
  private:
+  void set_latest(std::string_view path, size_t number);
+
   const DataTree& tree_;
   std::deque<ChangeRecord> records_;
-  std::unordered_map<std::string_view, size_t> latest_;  // path -> number of the record
+  std::unordered_map<std::string_view, size_t> latest_;  // path (of that record) -> its number
   size_t first_number_ = 0;                              // number of records_.front()
   uint64_t digest_ = 0;
 };

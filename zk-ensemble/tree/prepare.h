@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "zk-ensemble/tree/overlay.h"
 #include "zk-ensemble/tree/txn.h"
@@ -29,8 +30,8 @@ class Preparer {
   Preparer(const DataTree& tree, const CoreOptions& options, int64_t last_zxid)
       : tree_(tree), options_(options), overlay_(tree), last_zxid_(last_zxid) {}
 
-  // The transaction for `request`, or nullopt when its body does not decode: answer marshalling_error;
-  // nothing is proposed (but for multi, whose error is a transaction, as Apache has it).
+  // The transaction for `request`, or nullopt when its body does not decode: answer marshalling_error,
+  // nothing is proposed. (But a multi that does not decode is an error transaction, as Apache has it.)
   std::optional<Txn> prepare(const WriteRequest& request, int64_t wall_ms);
   Txn prepare_create_session(int64_t session, int32_t cxid, int32_t timeout_ms, int64_t wall_ms);
   Txn prepare_close_session(int64_t session, int32_t cxid, int64_t wall_ms);
@@ -44,30 +45,35 @@ class Preparer {
   void set_last_zxid(int64_t zxid);
   size_t pending_changes() const { return overlay_.size(); }
   static bool is_write(OpCode type);
+  // True when `body` is a multi of write operations, whatever they ask.
+  static bool is_well_formed_multi(Bytes body);
   void check_invariants() const;
   std::string describe() const;
 
  private:
-  struct CreateArgs;
-  struct Context;  // header fields of the request being prepared
+  struct Op;       // one operation as it was sent
+  struct Context;  // what all operations of a request share
+  static bool decode_op(OpCode type, wire::Reader& in, Op& op);
+  static bool decode_multi(wire::Reader& in, std::vector<Op>& ops);
 
-  ZkError prepare_op(OpCode type, wire::Reader& in, const Context& context, TxnBody& into);
-  ZkError prepare_create(OpCode type, CreateArgs& args, const Context& context, TxnBody& into);
-  ZkError prepare_delete(const std::optional<std::string>& path, int32_t version, bool container,
-                         const Context& context, TxnBody& into);
-  ZkError prepare_set_data(std::optional<std::string> path, NodeData data, int32_t version,
-                           const Context& context, TxnBody& into);
-  ZkError prepare_set_acl(std::optional<std::string> path, const std::vector<RawAcl>& acls,
-                          int32_t version, const Context& context, TxnBody& into);
-  ZkError prepare_check(std::optional<std::string> path, int32_t version, const Context& context,
-                        TxnBody& into);
-  std::optional<Txn> prepare_multi(const WriteRequest& request, const Context& context);
+  ZkError prepare_op(Op& op, const Context& context, TxnBody& into);
+  ZkError prepare_create(Op& op, const Context& context, TxnBody& into);
+  ZkError prepare_remove(Op& op, const Context& context, TxnBody& into);
+  ZkError prepare_remove_container(Op& op, const Context& context, TxnBody& into);
+  ZkError prepare_set_data(Op& op, const Context& context, TxnBody& into);
+  ZkError prepare_set_acl(Op& op, const Context& context, TxnBody& into);
+  ZkError prepare_check(Op& op, const Context& context, TxnBody& into);
+  Txn prepare_multi(const WriteRequest& request, Context& context);
 
+  bool allows(const ChangeRecord& record, int32_t perms, const Context& context) const;
   ZkError check_quota(std::string_view path, int64_t bytes, int64_t count) const;
-  void change(ChangeRecord before, ChangeRecord after);
+  Context begin(int64_t session, int32_t cxid, const AuthInfo* auth, ZkError session_error,
+                int64_t wall_ms);
+  // Makes `after` the pending state of its path and moves the digest along; `before` is what it replaces.
+  void change(const ChangeRecord* before, ChangeRecord after);
+  void remove_pending(const ChangeRecord& parent, const ChangeRecord& node, int64_t zxid);
   Txn finish(const Context& context, OpCode type, TxnBody body);
   Txn refuse(const Context& context, ZkError error);
-  void stamp_digest(Txn& txn) const;
 
   const DataTree& tree_;
   const CoreOptions& options_;

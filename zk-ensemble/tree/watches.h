@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "zk-ensemble/tree/data_tree.h"
@@ -52,8 +53,8 @@ class WatchTable {
     size_t operator()(std::string_view text) const { return hash_path(text); }
   };
   using Paths = std::unordered_map<std::string, std::vector<Entry>, Hash, std::equal_to<>>;
-  struct PathSet {  // of one watcher: pointers to keys of by_path_, which never move
-    std::unordered_map<const std::string*, uint32_t> index;
+  struct PathSet {  // of one watcher: the keys of by_path_ themselves, which never move
+    std::unordered_set<const std::string*> paths;
   };
   void forget(const std::string& path, ConnId watcher);
 
@@ -93,6 +94,8 @@ class Watches final : public TreeListener {
   void data_changed(std::string_view path, const AclList& acls, int64_t zxid) override;
 
  private:
+  void fire(WatchTable& table, EventType type, std::string_view path, int64_t zxid, const AclList& acls);
+
   WatchSink& sink_;
   WatchTable data_, children_;
   std::vector<ConnId> fired_, fired_children_;  // kept for their capacity

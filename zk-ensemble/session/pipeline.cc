@@ -1,0 +1,409 @@
+// Events in: connections, frames, durability, time. See answers.cc for what goes out and reads.cc for
+// what is answered from the applied tree.
+#include "zk-ensemble/session/pipeline.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "fmt/core.h"
+#include "zk-ensemble/session/pipeline_state.h"
+#include "zk-ensemble/tree/jute_io.h"
+
+namespace ottla::zk {
+
+namespace {
+
+constexpr int32_t kPingXid = -2;
+constexpr SessionOwner kHere = 0;
+
+// Session ids whose top byte is 0xff would read as TTL owners, 0 as none.
+bool usable_session_id(int64_t id) {
+  return id != 0 && id != kContainerOwner && (id & kTtlOwnerMask) != kTtlOwnerMask;
+}
+
+// What is answered with unimplemented and a close: everything no server knows, and what a client may ask
+// inside a multi alone.
+bool is_known(OpCode type) {
+  switch (type) {
+    case OpCode::create:
+    case OpCode::remove:
+    case OpCode::exists:
+    case OpCode::get_data:
+    case OpCode::set_data:
+    case OpCode::get_acl:
+    case OpCode::set_acl:
+    case OpCode::get_children:
+    case OpCode::sync:
+    case OpCode::ping:
+    case OpCode::get_children2:
+    case OpCode::multi:
+    case OpCode::create2:
+    case OpCode::reconfig:
+    case OpCode::check_watches:
+    case OpCode::remove_watches:
+    case OpCode::create_container:
+    case OpCode::delete_container:
+    case OpCode::create_ttl:
+    case OpCode::multi_read:
+    case OpCode::set_watches:
+    case OpCode::get_ephemerals:
+    case OpCode::get_all_children_number:
+    case OpCode::set_watches2:
+    case OpCode::add_watch:
+    case OpCode::who_am_i:
+    case OpCode::create_session:
+    case OpCode::close_session:
+      return true;
+    case OpCode::auth:
+    case OpCode::sasl:  // both are handled before
+    case OpCode::error:
+    case OpCode::notification:
+    case OpCode::check:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+void LatencyStats::add(int64_t ms) {
+  ++count;
+  total_ms += ms;
+  max_ms = std::max(max_ms, ms);
+  min_ms = min_ms < 0 ? ms : std::min(min_ms, ms);
+}
+
+Pipeline::Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_clock_ms, Instant now)
+    : tree_(tree),
+      options_(options),
+      preparer_(tree, options, tree.last_zxid()),
+      tracker_(options.tick_time_ms),
+      watches_(*this),
+      next_session_id_(first_session_id(options.server_id, session_clock_ms)),
+      next_reap_(after_ms(now, options.container_check_interval_ms)) {
+  tree_.set_listener(&watches_);
+  for (const auto& [session, timeout_ms] : tree_.sessions()) tracker_.track(session, timeout_ms, now);
+}
+
+Pipeline::~Pipeline() { tree_.set_listener(nullptr); }
+
+Pipeline::Conn* Pipeline::find(ConnId id) {
+  auto it = conns_.find(id);
+  return it == conns_.end() ? nullptr : it->second.get();
+}
+
+// -------------------------------------------------------------------------------- connections
+
+void Pipeline::on_open(ConnId id, std::string remote_address, Instant now) {
+  OTTLA_CHECK(id != 0 && !conns_.contains(id));
+  auto conn = std::make_unique<Conn>();
+  conn->info.id = id;
+  conn->info.established = now;
+  conn->info.last_response = now;
+  conn->auth = with_auth(nullptr, {"ip", remote_address});
+  conn->info.remote_address = std::move(remote_address);
+  conns_.emplace(id, std::move(conn));
+}
+
+void Pipeline::on_closed(ConnId id) {
+  auto it = conns_.find(id);
+  if (it == conns_.end()) return;
+  outstanding_ -= it->second->info.outstanding;
+  watches_.remove_watcher(id);
+  if (auto of = by_session_.find(it->second->info.session); of != by_session_.end() && of->second == id)
+    by_session_.erase(of);
+  conns_.erase(it);
+}
+
+void Pipeline::on_frame(ConnId id, Bytes frame, Instant now, int64_t wall_ms) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->state == Conn::State::closing) return;
+  ++stats_.packets_received;
+  ++conn->info.packets_received;
+  if (conn->state == Conn::State::fresh)
+    handle_connect(*conn, frame, now, wall_ms);
+  else
+    handle_request(*conn, frame, now, wall_ms);
+}
+
+void Pipeline::handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall_ms) {
+  wire::Reader in(frame);
+  (void)in.i32();  // protocol version: there is one
+  int64_t last_zxid_seen = in.i64();
+  int32_t wanted_ms = in.i32();
+  int64_t session = in.i64();
+  std::optional<std::string_view> password = get_view(in);
+  if (in.ok() && !in.at_end()) {
+    (void)in.boolean();
+    conn.read_only_byte = true;
+  }
+  // A client that has seen the future of this server must not see its past.
+  if (!in.ok() || last_zxid_seen > tree_.last_zxid()) return end(conn);
+  conn.info.timeout_ms = std::clamp<int64_t>(wanted_ms, options_.min_session_timeout_ms,
+                                             options_.max_session_timeout_ms);
+  conn.state = Conn::State::connected;
+  Waiting waiting;
+  waiting.type = OpCode::create_session;
+  waiting.asked = now;
+  if (session == 0) {
+    while (!usable_session_id(next_session_id_)) ++next_session_id_;
+    session = next_session_id_++;
+    tracker_.track(session, conn.info.timeout_ms, now);
+    tracker_.set_owner(session, kHere);
+    propose(preparer_.prepare_create_session(session, 0, static_cast<int32_t>(conn.info.timeout_ms),
+                                             wall_ms),
+            conn.info.id);
+    waiting.is_write = true;
+  } else {
+    // Whoever holds this session here loses it, before the password is looked at.
+    if (auto of = by_session_.find(session); of != by_session_.end()) {
+      if (Conn* other = find(of->second); other != nullptr && other != &conn) end(*other);
+      by_session_.erase(of);
+    }
+    SessionPassword expected = session_password(session);
+    if (password != as_text(expected) || !tracker_.touch(session, conn.info.timeout_ms, now)) {
+      answer_connect(conn, false);
+      return end(conn);
+    }
+    tracker_.set_owner(session, kHere);
+  }
+  conn.info.session = session;
+  by_session_[session] = conn.info.id;
+  waiting.zxid = preparer_.last_zxid();
+  wait(conn, std::move(waiting));
+  drain(conn, now);
+}
+
+// ----------------------------------------------------------------------------------- requests
+
+void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall_ms) {
+  wire::Reader in(frame);
+  int32_t xid = in.i32();
+  auto type = static_cast<OpCode>(in.i32());
+  if (!in.ok()) return end(conn);
+  Bytes body = frame.subspan(in.position());
+  if (type == OpCode::auth) return handle_auth(conn, xid, body);
+  if (type == OpCode::sasl) return handle_sasl(conn, xid, body);
+  // A session that is closing gets no answers any more.
+  if (!tracker_.touch(conn.info.session, conn.info.timeout_ms, now)) return;
+
+  Waiting waiting;
+  waiting.type = type;
+  waiting.xid = type == OpCode::ping ? kPingXid : xid;
+  waiting.asked = now;
+  if (!is_known(type)) {
+    waiting.error = ZkError::unimplemented;
+    waiting.ends = true;
+    wait(conn, std::move(waiting));
+    return drain(conn, now);
+  }
+  bool of_session = type == OpCode::create_session || type == OpCode::close_session;
+  if (of_session || Preparer::is_write(type)) return handle_write(conn, type, xid, body, now, wall_ms);
+
+  ZkError session_error = tracker_.check(conn.info.session, kHere);
+  if (session_error == ZkError::session_moved) return end(conn);
+  waiting.error = session_error;
+  if (type == OpCode::sync) waiting.zxid = preparer_.last_zxid();
+  if (conn.queue.empty() && waiting.zxid <= tree_.last_zxid() && session_error == ZkError::ok) {
+    answer_read(conn, type, waiting.xid, body, *conn.auth);
+    return count(conn, type, waiting.xid, now, now);
+  }
+  waiting.body = Buffer(body);
+  waiting.auth = conn.auth;
+  wait(conn, std::move(waiting));
+  drain(conn, now);
+}
+
+void Pipeline::handle_write(Conn& conn, OpCode type, int32_t xid, Bytes body, Instant now,
+                            int64_t wall_ms) {
+  Waiting waiting;
+  waiting.type = type;
+  waiting.xid = xid;
+  waiting.asked = now;
+  std::optional<Txn> txn;
+  int64_t session = conn.info.session;
+  if (type == OpCode::close_session) {
+    txn = preparer_.prepare_close_session(session, xid, wall_ms);
+    tracker_.set_closing(session);
+  } else if (type == OpCode::create_session) {
+    wire::Reader in(body);
+    int32_t timeout_ms = in.i32();
+    if (in.ok()) {
+      tracker_.track(session, timeout_ms, now);
+      txn = preparer_.prepare_create_session(session, xid, timeout_ms, wall_ms);
+    }
+  } else {
+    txn = preparer_.prepare({session, xid, type, body, conn.auth.get(), tracker_.check(session, kHere)},
+                            wall_ms);
+  }
+  if (txn) {
+    waiting.is_write = true;
+    waiting.zxid = txn->header.zxid;
+    propose(std::move(*txn), conn.info.id);
+  } else {
+    // Apache gives the error the zxid of the last proposal: it is answered after that.
+    waiting.error = ZkError::marshalling_error;
+    waiting.zxid = preparer_.last_zxid();
+  }
+  wait(conn, std::move(waiting));
+  drain(conn, now);
+}
+
+void Pipeline::propose(Txn txn, ConnId conn) {
+  Effects::Entry entry;
+  entry.zxid = txn.header.zxid;
+  entry.offset = effects_.log.size();
+  txn.encode(effects_.log);
+  entry.length = effects_.log.size() - entry.offset;
+  effects_.entries.push_back(entry);
+  proposed_.push_back({std::move(txn), conn});
+}
+
+void Pipeline::wait(Conn& conn, Waiting waiting) {
+  conn.queue.push_back(std::move(waiting));
+  ++conn.info.outstanding;
+  ++outstanding_;
+}
+
+// Answered at once, whatever else of the connection waits.
+void Pipeline::handle_auth(Conn& conn, int32_t xid, Bytes body) {
+  wire::Reader in(body);
+  (void)in.i32();
+  std::optional<std::string_view> scheme = get_view(in), data = get_view(in);
+  if (!in.ok() || !scheme) return end(conn);
+  std::optional<AuthInfo> granted;
+  if (data || *scheme == "ip")
+    granted = authenticate(*scheme, as_bytes(data.value_or("")), conn.info.remote_address, options_);
+  if (granted)
+    for (AuthId& id : *granted) conn.auth = with_auth(conn.auth, std::move(id));
+  size_t at = conn.begin_reply(xid, 0, granted ? ZkError::ok : ZkError::auth_failed);
+  conn.end_frame(at);
+  ++stats_.packets_sent;
+  ++conn.info.packets_sent;
+  mark_dirty(conn);
+  if (granted) return;
+  ++stats_.auth_failures;
+  end(conn);
+}
+
+// No mechanism is configured: the empty answer of a server without SASL.
+void Pipeline::handle_sasl(Conn& conn, int32_t xid, Bytes body) {
+  wire::Reader in(body);
+  std::optional<std::string_view> token = get_view(in);
+  if (!in.ok() || !token) return end(conn);
+  size_t at = conn.begin_reply(xid, 0, ZkError::ok);
+  conn.out.i32(-1);
+  conn.end_frame(at);
+  ++stats_.packets_sent;
+  ++conn.info.packets_sent;
+  mark_dirty(conn);
+}
+
+// --------------------------------------------------------------------------------------- time
+
+void Pipeline::on_tick(Instant now, int64_t wall_ms) {
+  for (int64_t session : tracker_.expire(now)) {
+    ++stats_.sessions_expired;
+    propose(preparer_.prepare_close_session(session, 0, wall_ms), 0);
+  }
+  reap_containers(now, wall_ms);
+}
+
+void Pipeline::reap_containers(Instant now, int64_t wall_ms) {
+  if (now < next_reap_) return;
+  if (to_reap_.empty()) {
+    std::vector<std::string> due = tree_.expired_containers(wall_ms);
+    to_reap_.assign(due.begin(), due.end());
+  } else {
+    propose(preparer_.prepare_delete_container(to_reap_.front(), wall_ms), 0);
+    to_reap_.pop_front();
+  }
+  int64_t spacing_ms = std::max<int64_t>(1, 60000 / std::max<int64_t>(1, options_.container_max_per_minute));
+  next_reap_ = after_ms(now, to_reap_.empty() ? options_.container_check_interval_ms : spacing_ms);
+}
+
+std::optional<Instant> Pipeline::next_deadline() const {
+  std::optional<Instant> expiry = tracker_.next_expiry();
+  return expiry && *expiry < next_reap_ ? *expiry : next_reap_;
+}
+
+// ----------------------------------------------------------------------------------- operator
+
+void Pipeline::close_session(int64_t session, int64_t wall_ms) {
+  if (!tracker_.alive(session)) return;
+  tracker_.set_closing(session);
+  propose(preparer_.prepare_close_session(session, 0, wall_ms), 0);
+}
+
+void Pipeline::close_all_connections() {
+  for (auto& [id, conn] : conns_) end(*conn);
+}
+
+std::vector<ConnectionInfo> Pipeline::connections() const {
+  std::vector<ConnectionInfo> infos;
+  infos.reserve(conns_.size());
+  for (const auto& [id, conn] : conns_) infos.push_back(conn->info);
+  return infos;
+}
+
+void Pipeline::reset_stats() { stats_ = {}; }
+
+void Pipeline::reset_connection_stats() {
+  for (auto& [id, conn] : conns_) {
+    ConnectionInfo& info = conn->info;
+    info.packets_received = info.packets_sent = 0;
+    info.last_cxid = -1;
+    info.last_zxid = -1;
+    info.last_latency_ms = 0;
+    info.latency = {};
+    info.last_op = "NA";
+  }
+}
+
+const std::vector<OpCode>& Pipeline::not_built() {
+  // reconfig is answered (disabled, or unimplemented on a standalone server); sasl as by a server that has
+  // no mechanism configured. Nothing else of the protocol is missing.
+  static const std::vector<OpCode> missing = {};
+  return missing;
+}
+
+bool Pipeline::has_effects() const { return !effects_.entries.empty() || !dirty_.empty(); }
+
+Effects Pipeline::take_effects() {
+  for (ConnId id : dirty_) {
+    Conn* conn = find(id);
+    if (conn == nullptr) continue;
+    conn->dirty = false;
+    effects_.sends.push_back({id, conn->out.take(), conn->state == Conn::State::closing});
+  }
+  dirty_.clear();
+  return std::exchange(effects_, {});
+}
+
+void Pipeline::check_invariants() const {
+  tracker_.check_invariants();
+  preparer_.check_invariants();
+  watches_.data().check_invariants();
+  watches_.children().check_invariants();
+  int64_t outstanding = 0;
+  for (const auto& [id, conn] : conns_) {
+    OTTLA_CHECK(conn->info.outstanding == static_cast<int64_t>(conn->queue.size()));
+    outstanding += conn->info.outstanding;
+    if (!conn->queue.empty() && conn->queue.front().is_write)
+      OTTLA_CHECK(conn->queue.front().zxid > tree_.last_zxid());
+  }
+  OTTLA_CHECK(outstanding == outstanding_);
+  int64_t last = tree_.last_zxid();
+  for (const Proposed& proposed : proposed_) {
+    OTTLA_CHECK(proposed.txn.header.zxid == last + 1);
+    last = proposed.txn.header.zxid;
+  }
+  OTTLA_CHECK(last == preparer_.last_zxid());
+}
+
+std::string Pipeline::describe() const {
+  return fmt::format("pipeline{{{} {} {} connections={} proposed={} outstanding={}}}", tree_.describe(),
+                     preparer_.describe(), tracker_.describe(), conns_.size(), proposed_.size(), outstanding_);
+}
+
+}  // namespace ottla::zk
