@@ -1,5 +1,5 @@
-// fill(): random values for generated messages, for round-trip and fuzz tests. Sizes stay small, but
-// extremes (0, -1, minimum, maximum, empty, long) come often.
+// fill(): random values for generated messages, for round-trip and fuzz tests. Sizes stay small,
+// but extremes (0, -1, minimum, maximum, empty, long) come often.
 #pragma once
 
 #include <concepts>
@@ -19,12 +19,24 @@ void fill(Prng& prng, T& value, int16_t) {
     value = prng.chance(0.5);
   } else {
     switch (prng.below(6)) {
-      case 0: value = 0; break;
-      case 1: value = static_cast<T>(-1); break;
-      case 2: value = std::numeric_limits<T>::min(); break;
-      case 3: value = std::numeric_limits<T>::max(); break;
-      case 4: value = static_cast<T>(prng.below(100)); break;
-      default: value = static_cast<T>(prng.next()); break;
+      case 0:
+        value = 0;
+        break;
+      case 1:
+        value = static_cast<T>(-1);
+        break;
+      case 2:
+        value = std::numeric_limits<T>::min();
+        break;
+      case 3:
+        value = std::numeric_limits<T>::max();
+        break;
+      case 4:
+        value = static_cast<T>(prng.below(100));
+        break;
+      default:
+        value = static_cast<T>(prng.next());
+        break;
     }
   }
 }

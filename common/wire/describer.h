@@ -1,5 +1,6 @@
 // Describer: one-line text of a message for logs and failing tests, cut at a limit so that a huge
-// message cannot flood a log. Strings are escaped; generated code masks secrets before they come here.
+// message cannot flood a log. Strings are escaped; generated code masks secrets before they come
+// here.
 #pragma once
 
 #include <concepts>

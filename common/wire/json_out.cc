@@ -13,7 +13,12 @@ namespace {
 size_t sequence_length(std::string_view text) {
   auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   unsigned char lead = byte(0);
-  size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  size_t length = lead < 0x80   ? 1
+                  : lead < 0xc2 ? 0
+                  : lead < 0xe0 ? 2
+                  : lead < 0xf0 ? 3
+                  : lead < 0xf5 ? 4
+                                : 0;
   if (length > text.size()) return 0;
   for (size_t i = 1; i < length; ++i)
     if ((byte(i) & 0xc0) != 0x80) return 0;
@@ -73,7 +78,7 @@ void JsonOut::real(double number) {
   else
     text_ += std::isnan(number) ? "\"NaN\"" : number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
 }
-void JsonOut::bytes(std::string_view raw) {
+void JsonOut::bytes(const std::string& raw) {
   text(binary_ == BinaryAs::hex ? to_hex(as_bytes(raw)) : to_base64(raw));
 }
 void JsonOut::text(std::string_view utf8) {

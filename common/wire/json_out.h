@@ -1,5 +1,5 @@
-// JsonOut: appends JSON text. For tests, debugging and tools: generated json_to() writes a message as
-// the protocol's own tools would print it. Not for hot paths.
+// JsonOut: appends JSON text. For tests, debugging and tools: generated json_to() writes a message
+// as the protocol's own tools would print it. Not for hot paths.
 #pragma once
 
 #include <concepts>
@@ -26,8 +26,8 @@ class JsonOut {
   void real(double number);
   void boolean(bool value);
   void text(std::string_view utf8);  // bytes that are no UTF-8 become U+FFFD
-  void bytes(std::string_view raw);
-  void bytes(const std::optional<std::string>& raw) { raw ? bytes(std::string_view(*raw)) : null(); }
+  void bytes(const std::string& raw);
+  void bytes(const std::optional<std::string>& raw) { raw ? bytes(*raw) : null(); }
 
   template <class T>
   void value(const T& value, int16_t version) {

@@ -1,6 +1,7 @@
-// Reader: bounded, sticky-error decoding of big-endian wire data. Read on and check ok() once: after
-// the first failure every read yields zero or empty and the position stays. Nothing is allocated on
-// the strength of a count alone: claim_count() refuses a count that the bytes left cannot hold.
+// Reader: bounded, sticky-error decoding of big-endian wire data. Read on and check ok() once:
+// after the first failure every read yields zero or empty and the position stays. Nothing is
+// allocated on the strength of a count alone: claim_count() refuses a count that the bytes left
+// cannot hold.
 #pragma once
 
 #include <cstdint>
@@ -69,7 +70,8 @@ class Reader {
   // True when `count` elements of at least `element_min_bytes` (counted as 1 when 0) may follow.
   bool claim_count(int64_t count, size_t element_min_bytes) {
     if (element_min_bytes == 0) element_min_bytes = 1;
-    if (!ok_ || count < 0 || static_cast<uint64_t>(count) > (bytes_.size() - at_) / element_min_bytes)
+    if (!ok_ || count < 0 ||
+        static_cast<uint64_t>(count) > (bytes_.size() - at_) / element_min_bytes)
       ok_ = false;
     return ok_;
   }

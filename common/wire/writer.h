@@ -1,6 +1,6 @@
-// Writer: big-endian encoding into one growing Buffer. Payloads that must not be copied (file slices
-// of a fetch answer, a borrowed record batch) are left out by mark_external(): the caller splits the
-// buffer at the marks and sends its own piece there.
+// Writer: big-endian encoding into one growing Buffer. Payloads that must not be copied (file
+// slices of a fetch answer, a borrowed record batch) are left out by mark_external(): the caller
+// splits the buffer at the marks and sends its own piece there.
 #pragma once
 
 #include <cstdint>

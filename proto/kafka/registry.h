@@ -13,6 +13,7 @@ namespace ottla::kmsg {
 enum class MessageSide { request, response };
 
 // The body of a message as one line of text. Errors: unsupported (no such API or version), corrupt.
-Result<std::string> describe_message(int16_t api_key, MessageSide side, int16_t version, Bytes body);
+Result<std::string> describe_message(int16_t api_key, MessageSide side, int16_t version,
+                                     Bytes body);
 
 }  // namespace ottla::kmsg

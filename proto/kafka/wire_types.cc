@@ -66,6 +66,16 @@ void Uuid::fill(Prng& prng, int16_t) {
   for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(prng.next());
 }
 
+void Records::json_to(wire::JsonOut& j, const std::string& name) const {
+  if (is_null) {
+    j.key(name);
+    j.null();
+  } else {
+    j.key(name + "SizeInBytes");
+    j.integer(static_cast<int64_t>(size()));
+  }
+}
+
 void Records::fill(Prng& prng, int16_t) {
   static constexpr uint8_t kBytes[] = "not a record batch, but nobody looks inside";
   *this = of(Bytes(kBytes).first(prng.below(sizeof kBytes)));

@@ -1,6 +1,6 @@
-// Types and primitive encodings that generated Kafka messages are made of: Uuid, Records, kept unknown
-// tagged fields; strings, bytes and arrays in the old (fixed-length prefix) and the flexible (KIP-482,
-// varint of length + 1) form. `flexible` says which one a version uses.
+// Types and primitive encodings that generated Kafka messages are made of: Uuid, Records, kept
+// unknown tagged fields; strings, bytes and arrays in the old (fixed-length prefix) and the
+// flexible (KIP-482, varint of length + 1) form. `flexible` says which one a version uses.
 #pragma once
 
 #include <array>
@@ -58,6 +58,8 @@ struct Records {
            as_text(bytes) == as_text(other.bytes);
   }
   void describe_to(wire::Describer& d) const { is_null ? d.word("null") : d.bytes(size()); }
+  // The payload is not shown: "recordsSizeInBytes", or "records":null.
+  void json_to(wire::JsonOut& j, const std::string& name) const;
   void fill(Prng& prng, int16_t version);
 };
 
@@ -96,11 +98,14 @@ class UnknownTags {
 
 // ---- used by generated code only ----
 
-// False when the value cannot be written in that form (strings over 32767 bytes, anything over 2 GiB).
+// False when the value cannot be written in that form (strings over 32767 bytes, anything over 2
+// GiB).
 [[nodiscard]] bool put_string(wire::Writer& w, const std::string& value, bool flexible);
-[[nodiscard]] bool put_string(wire::Writer& w, const std::optional<std::string>& value, bool flexible);
+[[nodiscard]] bool put_string(wire::Writer& w, const std::optional<std::string>& value,
+                              bool flexible);
 [[nodiscard]] bool put_bytes(wire::Writer& w, const std::string& value, bool flexible);
-[[nodiscard]] bool put_bytes(wire::Writer& w, const std::optional<std::string>& value, bool flexible);
+[[nodiscard]] bool put_bytes(wire::Writer& w, const std::optional<std::string>& value,
+                             bool flexible);
 [[nodiscard]] bool put_records(wire::Writer& w, const Records& value, bool flexible);
 inline void put_uuid(wire::Writer& w, const Uuid& value) { w.raw(Bytes(value.bytes)); }
 inline void put_count(wire::Writer& w, size_t count, bool flexible) {
@@ -149,8 +154,8 @@ class TagWriter {
   std::vector<Known> known_;
 };
 
-// Walks a tagged section: while (tags.next()) { switch (tags.tag()) {...} }. A field must be read to
-// its exact end; tags must ascend.
+// Walks a tagged section: while (tags.next()) { switch (tags.tag()) {...} }. A field must be read
+// to its exact end; tags must ascend.
 class TagReader {
  public:
   explicit TagReader(wire::Reader& r);

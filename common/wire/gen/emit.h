@@ -16,9 +16,10 @@ std::string emit_source(const std::vector<const File*>& files);
 std::string emit_debug_source(const std::vector<const File*>& files);
 
 // The table of APIs (api_key.h), and calls by key or name with every message included
-// (all_messages.h). Kafka dialect only.
+// (all_messages.h). Kafka dialect only; for Jute all_records.h visits records by name.
 std::string emit_api_key_header(const std::vector<File>& files);
 std::string emit_all_messages_header(const std::vector<File>& files);
+std::string emit_all_records_header(const std::vector<File>& files);
 
 // docs/generated/protocol.md.
 std::string emit_docs(const std::vector<File>& files);

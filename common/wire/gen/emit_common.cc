@@ -34,19 +34,31 @@ std::vector<const File*> pointers(const std::vector<File>& files) {
 std::string cpp_element_type(const Field& field) {
   if (!field.as.empty()) return field.as;
   switch (field.type) {
-    case Type::boolean: return "bool";
-    case Type::i8: return "int8_t";
-    case Type::i16: return "int16_t";
-    case Type::u16: return "uint16_t";
-    case Type::i32: return "int32_t";
-    case Type::u32: return "uint32_t";
-    case Type::i64: return "int64_t";
-    case Type::f64: return "double";
-    case Type::uuid: return "Uuid";
+    case Type::boolean:
+      return "bool";
+    case Type::i8:
+      return "int8_t";
+    case Type::i16:
+      return "int16_t";
+    case Type::u16:
+      return "uint16_t";
+    case Type::i32:
+      return "int32_t";
+    case Type::u32:
+      return "uint32_t";
+    case Type::i64:
+      return "int64_t";
+    case Type::f64:
+      return "double";
+    case Type::uuid:
+      return "Uuid";
     case Type::string:
-    case Type::bytes: return "std::string";
-    case Type::records: return "Records";
-    case Type::structure: return field.struct_name;
+    case Type::bytes:
+      return "std::string";
+    case Type::records:
+      return "Records";
+    case Type::structure:
+      return field.struct_name;
   }
   return {};
 }
@@ -116,11 +128,16 @@ std::string differs_from_default(const Field& field, std::string_view x) {
   if (field.is_array) return fmt::format("!{}.empty()", x);
   if (is_number(field.type)) return fmt::format("{} != {}", x, number_literal(field));
   switch (field.type) {
-    case Type::boolean: return fmt::format("{}{}", field.default_value == "true" ? "!" : "", x);
-    case Type::uuid: return fmt::format("!{}.is_zero()", x);
-    case Type::records: return fmt::format("!{}.is_null", x);
-    case Type::structure: return fmt::format("{} != {}{{}}", x, field.struct_name);
-    default: break;
+    case Type::boolean:
+      return fmt::format("{}{}", field.default_value == "true" ? "!" : "", x);
+    case Type::uuid:
+      return fmt::format("!{}.is_zero()", x);
+    case Type::records:
+      return fmt::format("!{}.is_null", x);
+    case Type::structure:
+      return fmt::format("{} != {}{{}}", x, field.struct_name);
+    default:
+      break;
   }
   if (field.default_value.empty()) return fmt::format("!{}.empty()", x);
   return fmt::format("{} != {}", x, field.default_value);

@@ -29,12 +29,14 @@ class DebugEmitter {
   void emit_struct(const Struct& s, const std::string& qualified) {
     Versions known = s.versions.intersect(message_->versions);
     out_ += "\n";
-    line(0, fmt::format("void {}::json_to(wire::JsonOut& j, [[maybe_unused]] int16_t v) const {{", qualified));
+    line(0, fmt::format("void {}::json_to(wire::JsonOut& j, [[maybe_unused]] int16_t v) const {{",
+                        qualified));
     line(1, "j.open();");
     for (const Field& field : s.fields) emit_json(field, known);
     line(1, "j.close();");
     line(0, "}");
-    line(0, fmt::format("void {}::fill([[maybe_unused]] Prng& prng, [[maybe_unused]] int16_t v) {{", qualified));
+    line(0, fmt::format("void {}::fill([[maybe_unused]] Prng& prng, [[maybe_unused]] int16_t v) {{",
+                        qualified));
     for (const Field& field : s.fields) emit_fill(field, known);
     if (!jute_ && message_->flexible_from <= known.to) {
       std::string test = version_test({message_->flexible_from, kForever}, known);
@@ -51,8 +53,7 @@ class DebugEmitter {
     int indent = 1;
     if (!test.empty()) line(indent++, fmt::format("if ({}) {{", test));
     if (field.type == Type::records && !field.is_array) {
-      line(indent, fmt::format("j.key(\"{}SizeInBytes\");", field.json_name));
-      line(indent, fmt::format("{0}.is_null ? j.null() : j.integer(static_cast<int64_t>({0}.size()));", field.name));
+      line(indent, fmt::format("{}.json_to(j, \"{}\");", field.name, field.json_name));
     } else {
       line(indent, fmt::format("j.key(\"{}\");", field.json_name));
       bool bytes = field.type == Type::bytes && !field.is_array;
@@ -70,7 +71,9 @@ class DebugEmitter {
       line(1, fmt::format("{}wire::fill(prng, {}, v);", guard, field.name));
       return;
     }
-    std::string nullable = field.trailing ? "false" : version_test(field.null_versions, field.versions.intersect(known));
+    std::string nullable = field.trailing
+                               ? "false"
+                               : version_test(field.null_versions, field.versions.intersect(known));
     line(1, fmt::format("{}wire::fill_nullable(prng, {}, v, {});", guard, field.name,
                         nullable.empty() ? "true" : nullable));
   }

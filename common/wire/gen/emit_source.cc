@@ -50,7 +50,9 @@ class SourceEmitter {
     if (jute_) {
       line(0, fmt::format("void {}::encode([[maybe_unused]] wire::Writer& w) const {{", qualified));
     } else {
-      line(0, fmt::format("const char* {}::put(wire::Writer& w, [[maybe_unused]] int16_t v) const {{", qualified));
+      line(0,
+           fmt::format("const char* {}::put(wire::Writer& w, [[maybe_unused]] int16_t v) const {{",
+                       qualified));
       emit_flexible_constant(s);
     }
     Context context{&s, nested ? message_->class_name() + "." + s.name : message_->class_name()};
@@ -65,7 +67,8 @@ class SourceEmitter {
     if (jute_) {
       line(0, fmt::format("bool {}::decode(wire::Reader& r) {{", qualified));
     } else {
-      line(0, fmt::format("bool {}::get(wire::Reader& r, [[maybe_unused]] int16_t v) {{", qualified));
+      line(0,
+           fmt::format("bool {}::get(wire::Reader& r, [[maybe_unused]] int16_t v) {{", qualified));
       emit_flexible_constant(s);
     }
     for (const Field& field : s.fields)
@@ -84,7 +87,8 @@ class SourceEmitter {
 
   void emit_flexible_constant(const Struct& s) {
     if (flexible_word(s) == "flexible")
-      line(1, fmt::format("[[maybe_unused]] const bool flexible = v >= {};", message_->flexible_from));
+      line(1,
+           fmt::format("[[maybe_unused]] const bool flexible = v >= {};", message_->flexible_from));
   }
 
   void emit_describe(const Field& field) {
@@ -136,13 +140,16 @@ class SourceEmitter {
     line(1, "}");
   }
 
-  void emit_put_value(const Context& context, const Field& field, const std::string& w, int indent) {
+  void emit_put_value(const Context& context, const Field& field, const std::string& w,
+                      int indent) {
     const std::string& x = field.name;
-    if (field.nullable && !field.null_versions.contains(field.versions.intersect(message_->versions))) {
+    if (field.nullable &&
+        !field.null_versions.contains(field.versions.intersect(message_->versions))) {
       bool is_records = field.type == Type::records && !field.is_array;
-      std::string test = version_test(field.null_versions, field.versions.intersect(message_->versions));
-      line(indent, fmt::format("if ({}{} && !({})) {}", is_records ? "" : "!", is_records ? x + ".is_null" : x,
-                               test, refusal(context, field)));
+      std::string test =
+          version_test(field.null_versions, field.versions.intersect(message_->versions));
+      line(indent, fmt::format("if ({}{} && !({})) {}", is_records ? "" : "!",
+                               is_records ? x + ".is_null" : x, test, refusal(context, field)));
     }
     if (field.is_array) {
       emit_put_array(context, field, w, indent);
@@ -156,7 +163,8 @@ class SourceEmitter {
     }
   }
 
-  void emit_put_array(const Context& context, const Field& field, const std::string& w, int indent) {
+  void emit_put_array(const Context& context, const Field& field, const std::string& w,
+                      int indent) {
     const std::string& x = field.name;
     std::string flexible = flexible_of(*context.structure, field);
     std::string list = field.nullable ? "*" + x : x;
@@ -179,13 +187,18 @@ class SourceEmitter {
                         const std::string& w, int indent) {
     std::string flexible = flexible_of(*context.structure, field);
     auto checked = [&](std::string_view call) {
-      line(indent, fmt::format("if (!{}({}, {}, {})) {}", call, w, x, flexible, refusal(context, field)));
+      line(indent,
+           fmt::format("if (!{}({}, {}, {})) {}", call, w, x, flexible, refusal(context, field)));
     };
     switch (field.type) {
-      case Type::string: return jute_ ? line(indent, fmt::format("put_text(w, {});", x)) : checked("put_string");
-      case Type::bytes: return jute_ ? line(indent, fmt::format("put_text(w, {});", x)) : checked("put_bytes");
-      case Type::records: return checked("put_records");
-      case Type::uuid: return line(indent, fmt::format("put_uuid({}, {});", w, x));
+      case Type::string:
+        return jute_ ? line(indent, fmt::format("put_text(w, {});", x)) : checked("put_string");
+      case Type::bytes:
+        return jute_ ? line(indent, fmt::format("put_text(w, {});", x)) : checked("put_bytes");
+      case Type::records:
+        return checked("put_records");
+      case Type::uuid:
+        return line(indent, fmt::format("put_uuid({}, {});", w, x));
       case Type::structure:
         if (jute_)
           line(indent, fmt::format("{}.encode(w);", x));
@@ -193,9 +206,11 @@ class SourceEmitter {
           line(indent, fmt::format("if (const char* refused = {}.put({}, v)) return refused;",
                                    x.starts_with('*') ? "(" + x + ")" : x, w));
         return;
-      default: break;
+      default:
+        break;
     }
-    std::string value = field.as.empty() ? x : fmt::format("static_cast<{}>({})", wire_type(field.type), x);
+    std::string value =
+        field.as.empty() ? x : fmt::format("static_cast<{}>({})", wire_type(field.type), x);
     line(indent, fmt::format("{}.{}({});", w, scalar_call(field.type), value));
   }
 
@@ -288,9 +303,10 @@ class SourceEmitter {
       }
     }
     if (!field.nullable || field.null_versions.contains(present)) return;
-    line(indent, fmt::format("if ({} && !({})) r.set_failed();",
-                             field.type == Type::records && !field.is_array ? x + ".is_null" : "!" + x,
-                             version_test(field.null_versions, present)));
+    line(indent,
+         fmt::format("if ({} && !({})) r.set_failed();",
+                     field.type == Type::records && !field.is_array ? x + ".is_null" : "!" + x,
+                     version_test(field.null_versions, present)));
   }
 
   void emit_get_array(const Context& context, const Field& field, int indent) {
@@ -303,14 +319,16 @@ class SourceEmitter {
     for (int version = present.from; version <= present.to; ++version)
       min_bytes = std::min(min_bytes, min_wire_bytes(file_, *message_, element, version));
     std::string type = cpp_element_type(field);
-    std::string count = jute_ ? fmt::format("get_count(r, {}, sizeof({}))", min_bytes, type)
-                              : fmt::format("get_count(r, {}, {}, sizeof({}))",
-                                            flexible_of(*context.structure, field), min_bytes, type);
+    std::string count = jute_
+                            ? fmt::format("get_count(r, {}, sizeof({}))", min_bytes, type)
+                            : fmt::format("get_count(r, {}, {}, sizeof({}))",
+                                          flexible_of(*context.structure, field), min_bytes, type);
     line(indent, fmt::format("if (const auto n = {}; n < 0) {{", count));
     line(indent + 1, field.nullable ? x + ".reset();" : "r.set_failed();");
     line(indent, "} else {");
     ++indent;
-    line(indent, fmt::format("{}{}resize(static_cast<size_t>(n));", x, field.nullable ? ".emplace()." : "."));
+    line(indent, fmt::format("{}{}resize(static_cast<size_t>(n));", x,
+                             field.nullable ? ".emplace()." : "."));
     line(indent, fmt::format("for ({}& each : {}{}) {{", type, field.nullable ? "*" : "", x));
     emit_get_element(context, element, "each", indent + 1);
     if (field.type == Type::string || field.type == Type::bytes)
@@ -319,7 +337,8 @@ class SourceEmitter {
     line(indent - 1, "}");
   }
 
-  void emit_get_element(const Context& context, const Field& field, const std::string& x, int indent) {
+  void emit_get_element(const Context& context, const Field& field, const std::string& x,
+                        int indent) {
     std::string flexible = flexible_of(*context.structure, field);
     switch (field.type) {
       case Type::string:
@@ -327,14 +346,18 @@ class SourceEmitter {
         if (jute_)
           line(indent, fmt::format("get_text(r, {});", x));
         else
-          line(indent, fmt::format("get_{}(r, {}, {});", field.type == Type::string ? "string" : "bytes", x, flexible));
+          line(indent, fmt::format("get_{}(r, {}, {});",
+                                   field.type == Type::string ? "string" : "bytes", x, flexible));
         return;
-      case Type::records: return line(indent, fmt::format("get_records(r, {}, {});", x, flexible));
-      case Type::uuid: return line(indent, fmt::format("{} = get_uuid(r);", x));
+      case Type::records:
+        return line(indent, fmt::format("get_records(r, {}, {});", x, flexible));
+      case Type::uuid:
+        return line(indent, fmt::format("{} = get_uuid(r);", x));
       case Type::structure:
         return line(indent, jute_ ? fmt::format("if (!{}.decode(r)) return false;", x)
                                   : fmt::format("if (!{}.get(r, v)) return false;", x));
-      default: break;
+      default:
+        break;
     }
     std::string value = fmt::format("r.{}()", scalar_call(field.type));
     if (!field.as.empty()) value = fmt::format("static_cast<{}>({})", field.as, value);
@@ -354,9 +377,11 @@ class SourceEmitter {
       line(indent, "TagReader tags(r);");
       line(indent, "while (tags.next()) {");
       for (const Field* field : tagged) {
-        std::string present = version_test(field->versions, known(s).intersect(flexible_versions()));
-        line(indent + 1, fmt::format("{}if (tags.tag() == {}{}{}) {{", field == tagged[0] ? "" : "} else ",
-                                     field->tag, present.empty() ? "" : " && ", present));
+        std::string present =
+            version_test(field->versions, known(s).intersect(flexible_versions()));
+        line(indent + 1,
+             fmt::format("{}if (tags.tag() == {}{}{}) {{", field == tagged[0] ? "" : "} else ",
+                         field->tag, present.empty() ? "" : " && ", present));
         emit_get_value(context, *field, indent + 2);
       }
       line(indent + 1, "} else {");
@@ -372,9 +397,13 @@ class SourceEmitter {
     out_ += "\n";
     line(0, fmt::format("Result<void> {}::encode(wire::Writer& w, int16_t v) const {{", name));
     line(1, "if (v < kMinVersion || v > kMaxVersion)");
-    line(2, fmt::format("return fail(Errc::unsupported, \"{} has no version \" + std::to_string(v));", name));
+    line(2,
+         fmt::format("return fail(Errc::unsupported, \"{} has no version \" + std::to_string(v));",
+                     name));
     line(1, "if (const char* refused = put(w, v))");
-    line(2, "return fail(Errc::invalid, std::string(refused) + \" cannot be sent in version \" + std::to_string(v));");
+    line(2,
+         "return fail(Errc::invalid, std::string(refused) + \" cannot be sent in version \" + "
+         "std::to_string(v));");
     line(1, "return {};");
     line(0, "}");
     line(0, fmt::format("bool {}::decode(wire::Reader& r, int16_t v) {{", name));

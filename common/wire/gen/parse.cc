@@ -11,14 +11,15 @@ namespace ottla::wiregen {
 namespace {
 
 constexpr std::pair<std::string_view, Type> kTypeWords[] = {
-    {"bool", Type::boolean}, {"i8", Type::i8},     {"i16", Type::i16},       {"u16", Type::u16},
-    {"i32", Type::i32},      {"u32", Type::u32},   {"i64", Type::i64},       {"f64", Type::f64},
-    {"uuid", Type::uuid},    {"string", Type::string}, {"bytes", Type::bytes}, {"records", Type::records},
+    {"bool", Type::boolean},  {"i8", Type::i8},       {"i16", Type::i16},
+    {"u16", Type::u16},       {"i32", Type::i32},     {"u32", Type::u32},
+    {"i64", Type::i64},       {"f64", Type::f64},     {"uuid", Type::uuid},
+    {"string", Type::string}, {"bytes", Type::bytes}, {"records", Type::records},
 };
 
 // Parameters and locals of generated functions.
-constexpr std::string_view kReserved[] = {"w", "r", "d", "j", "t", "v", "prng", "tags", "each",
-                                          "n", "flexible", "refused"};
+constexpr std::string_view kReserved[] = {"w",    "r",    "d",    "j", "t",        "v",
+                                          "prng", "tags", "each", "n", "flexible", "refused"};
 
 std::vector<std::string> split_words(std::string_view line) {
   std::vector<std::string> words;
@@ -181,6 +182,9 @@ class Parser {
       else
         fail("unknown word " + word);
     }
+    if (message_.kind == MessageKind::response)
+      for (const Message& other : file_.messages)
+        if (other.api == message_.api) message_.key = other.key;
     message_.root.name = message_.class_name();
     message_.root.versions = message_.versions;
     in_message_ = true;
@@ -326,10 +330,14 @@ class Parser {
 
 std::string Message::class_name() const {
   switch (kind) {
-    case MessageKind::request: return api + "Request";
-    case MessageKind::response: return api + "Response";
-    case MessageKind::header: return api + "Header";
-    case MessageKind::record: break;
+    case MessageKind::request:
+      return api + "Request";
+    case MessageKind::response:
+      return api + "Response";
+    case MessageKind::header:
+      return api + "Header";
+    case MessageKind::record:
+      break;
   }
   return api;
 }
@@ -353,8 +361,7 @@ const Struct& resolve(const File& file, const Message& message, std::string_view
   return message.root;  // the parser has refused unknown names
 }
 
-int min_wire_bytes(const File& file, const Message& message, const Struct& structure,
-                   int version) {
+int min_wire_bytes(const File& file, const Message& message, const Struct& structure, int version) {
   int total = version >= message.flexible_from ? 1 : 0;
   for (const Field& field : structure.fields)
     if (field.tag < 0 && !field.trailing && field.versions.contains(version))
@@ -367,21 +374,28 @@ int min_wire_bytes(const File& file, const Message& message, const Field& field,
   if (field.is_array) return flexible ? 1 : 4;
   switch (field.type) {
     case Type::boolean:
-    case Type::i8: return 1;
+    case Type::i8:
+      return 1;
     case Type::i16:
-    case Type::u16: return 2;
+    case Type::u16:
+      return 2;
     case Type::i32:
-    case Type::u32: return 4;
+    case Type::u32:
+      return 4;
     case Type::i64:
-    case Type::f64: return 8;
-    case Type::uuid: return 16;
-    case Type::string: return flexible ? 1 : file.dialect == Dialect::jute ? 4 : 2;
+    case Type::f64:
+      return 8;
+    case Type::uuid:
+      return 16;
+    case Type::string:
+      return flexible ? 1 : file.dialect == Dialect::jute ? 4 : 2;
     case Type::bytes:
-    case Type::records: return flexible ? 1 : 4;
+    case Type::records:
+      return flexible ? 1 : 4;
     case Type::structure:
-      return field.nullable
-                 ? 1
-                 : min_wire_bytes(file, message, resolve(file, message, field.struct_name), version);
+      return field.nullable ? 1
+                            : min_wire_bytes(file, message,
+                                             resolve(file, message, field.struct_name), version);
   }
   return 1;
 }

@@ -24,7 +24,21 @@ struct Versions {
   }
 };
 
-enum class Type { boolean, i8, i16, u16, i32, u32, i64, f64, uuid, string, bytes, records, structure };
+enum class Type {
+  boolean,
+  i8,
+  i16,
+  u16,
+  i32,
+  u32,
+  i64,
+  f64,
+  uuid,
+  string,
+  bytes,
+  records,
+  structure
+};
 
 struct Field {
   std::string name;       // snake_case, the C++ member
@@ -56,7 +70,7 @@ enum class MessageKind { request, response, header, record };
 
 struct Message {
   MessageKind kind = MessageKind::record;
-  std::string api;         // "Heartbeat"; the class is class_name()
+  std::string api;  // "Heartbeat"; the class is class_name()
   int key = -1;
   Versions versions{0, 0};
   int flexible_from = kForever;
@@ -87,8 +101,7 @@ File parse(std::string_view path, std::string_view stem, std::string_view text,
 
 // Fewest bytes the type takes on the wire in any of `versions`.
 int min_wire_bytes(const File& file, const Message& message, const Field& field, int version);
-int min_wire_bytes(const File& file, const Message& message, const Struct& structure,
-                   int version);
+int min_wire_bytes(const File& file, const Message& message, const Struct& structure, int version);
 // The struct a field refers to: nested in its message, or (jute) an earlier record of the file.
 const Struct& resolve(const File& file, const Message& message, std::string_view name);
 

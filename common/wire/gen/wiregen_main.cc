@@ -2,7 +2,8 @@
 //   wiregen [--groups N] OUT_DIR SCHEMA...        sources for one dialect
 //   wiregen --docs OUT_FILE SCHEMA...             docs/generated/protocol.md
 //   wiregen --frozen OUT_FILE SCHEMA...           layout hashes of every version
-// A SCHEMA may be a folder of them. A file whose text is unchanged is left alone, so that nothing is compiled again for it.
+// A SCHEMA may be a folder of them. A file whose text is unchanged is left alone, so that nothing
+// is compiled again for it.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -32,7 +33,8 @@ bool write_file(const std::filesystem::path& path, const std::string& text) {
   return static_cast<bool>(out);
 }
 
-bool write_sources(const std::filesystem::path& dir, const std::vector<File>& files, size_t groups) {
+bool write_sources(const std::filesystem::path& dir, const std::vector<File>& files,
+                   size_t groups) {
   std::filesystem::create_directories(dir);
   bool ok = true;
   for (const File& file : files) ok &= write_file(dir / (file.stem + ".h"), emit_header(file));
@@ -47,6 +49,8 @@ bool write_sources(const std::filesystem::path& dir, const std::vector<File>& fi
   if (files[0].dialect == Dialect::kafka) {
     ok &= write_file(dir / "api_key.h", emit_api_key_header(files));
     ok &= write_file(dir / "all_messages.h", emit_all_messages_header(files));
+  } else {
+    ok &= write_file(dir / "all_records.h", emit_all_records_header(files));
   }
   return ok;
 }
