@@ -346,6 +346,12 @@ std::vector<ConnectionInfo> Pipeline::connections() const {
   return infos;
 }
 
+std::optional<int64_t> Pipeline::session_of(ConnId id) const {
+  auto it = conns_.find(id);
+  if (it == conns_.end() || it->second->info.session == 0) return std::nullopt;
+  return it->second->info.session;
+}
+
 void Pipeline::reset_stats() { stats_ = {}; }
 
 void Pipeline::reset_connection_stats() {

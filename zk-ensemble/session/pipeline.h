@@ -119,6 +119,7 @@ class Pipeline final : private WatchSink {
   const SessionTracker& sessions() const { return tracker_; }
   const DataTree& tree() const { return tree_; }
   DataTree& mutable_tree() { return tree_; }             // for SnapshotCursor
+  std::optional<int64_t> session_of(ConnId conn) const;  // nothing: no such connection, or no session yet
   int64_t last_proposed() const { return preparer_.last_zxid(); }
   // Operations that are answered with unimplemented (-6) here.
   static const std::vector<OpCode>& not_built();
