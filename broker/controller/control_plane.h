@@ -27,6 +27,7 @@ struct ControlPlaneOptions {
   int32_t max_in_flight = 10;
   int32_t broker_id = 0;
   std::string session_dir;           // a log dir: holds ottla.session; locked by the caller
+  std::string inter_broker_listener = "PLAINTEXT";
   bool single_broker = true;         // refuse to join another broker's cluster; goes away later
   bool auto_leader_rebalance = true; // not acted on yet
   bool unclean_leader_election = false;
@@ -82,6 +83,11 @@ class ControlPlane {
   // AllocateProducerIds: the next block of 1000, claimed in ZooKeeper for this broker. Errors:
   // not_controller (after later issues), coordinator_load_in_progress while ZooKeeper is away.
   void allocate_producer_ids(Fn<void(kmsg::ErrorCode, ProducerIdRange)> done);
+
+  // Makes sure that on_config was called for each of these topics, reading what is not known yet, and
+  // then calls `done` (inside this call when nothing is missing). To be called for the topics of a
+  // LeaderAndIsr request before their logs are opened: a topic's creation is announced by nothing else.
+  void load_topic_configs(const std::vector<std::string>& topics, Fn<void()> done);
 
   // As stored now in ZooKeeper, for DescribeConfigs; no_error and empty when nothing is stored.
   // entity_type "topics" or "brokers"; name "<default>" for cluster-wide broker settings.

@@ -95,6 +95,9 @@ class TopicAdmin {
   // Internal topics get their own settings.
   kmsg::ErrorCode auto_create(const std::string& topic);
 
+  // For the control plane: called with each topic's config just before it is written.
+  void on_config_written(Fn<void(const std::string& topic, const ConfigMap& config)> told);
+
   // To be called after each new metadata image: answers what waited for it.
   void on_metadata_changed();
 

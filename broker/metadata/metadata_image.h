@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "proto/kafka/update_metadata.h"
-#include "proto/kafka/uuid.h"
+#include "proto/kafka/wire_types.h"
 
 namespace ottla::broker {
 

@@ -58,54 +58,58 @@ class WireClient final : public ZkClient {
 
  private:
   enum class State {
-    idle,         // not started
-    connecting,   // to a server; the ConnectRequest goes out when the socket is there
-    handshake,    // ConnectRequest sent
-    preparing,    // session there; chroot being made, watches being set
-    connected,    //
-    closing,      // closeSession sent
-    closed,       //
+    idle,          // not started
+    disconnected,  // waiting to try the next server
+    connecting,    // to a server
+    handshake,     // ConnectRequest sent
+    preparing,     // session there; the chroot is being made
+    connected,     //
+    closing,       // closeSession sent
+    closed,        //
   };
-  enum class WatchKind { data, exist, child };
+  enum class WatchKind { data, exist, child };  // the order of setWatches
   struct Pending {
     ZkRequest request;
     ZkDone done;
     int32_t xid = 0;
     bool retried = false;
-    bool internal = false;  // chroot creation, setWatches: path is absolute, never retried
+    bool internal = false;  // chroot and closeSession: absolute paths, never retried
   };
 
-  void become(State state);
   void connect_next();
   void retry_later();
   void on_connect(Result<std::unique_ptr<rt::Connection>> result);
   void send_connect_request();
-  void read_more();
-  void on_read(Result<size_t> result);
-  bool take_frames();
-  bool on_frame(Bytes frame);
-  bool on_connect_response(Bytes frame);
-  bool on_reply(Bytes frame);
-  bool on_notification(Bytes body);
   void prepare_session();
   void on_chroot_checked(ZkReply reply);
   void set_watches_again();
   void enter_connected();
+  void give_up_start();
+
+  void read_more();
+  void on_read(Result<size_t> result);
+  // Each false when the connection (or the client itself) is gone.
+  bool on_connect_response(Bytes frame);
+  bool on_frame(Bytes frame);
+  bool on_auth_reply(ZkError error);
+  bool on_reply(int32_t xid, ZkError error, wire::Reader& r);
+  bool on_notification(wire::Reader& r);
+  void remember_watch(const ZkRequest& request, const ZkReply& reply);
+
   void on_lost(const char* why);
   void on_expired();
-  void fail_all(ZkError error);
+  void retire_connection();
+  void fail_all(std::deque<Pending> pending, ZkError error);
+  void finish_close();
+
   void pump();
-  void send_pending(Pending pending);
-  void send_frame(Buffer frame);
   void submit_internal(ZkRequest request, ZkDone done);
-  void remember_watch(const ZkRequest& request, const ZkReply& reply);
+  void send_pending(Pending pending);
+  void send_auth(const std::string& scheme, const std::string& auth);
+  void send_frame(Buffer frame);
   void tick();
   void arm_tick();
-  void give_up_start();
-  void finish_close();
   void notify(ZkSessionEvent event);
-  std::string absolute(const std::string& path) const;
-  std::string relative(const std::string& path) const;
 
   // Fixed after construction.
   rt::World& world_;
@@ -116,8 +120,8 @@ class WireClient final : public ZkClient {
   ZkSessionCredentials credentials_;
   int32_t negotiated_timeout_ms_ = 0;
   int64_t last_zxid_ = 0;
-  bool ever_connected_ = false;
-  bool announced_new_session_ = false;
+  bool chroot_ready_ = false;
+  bool fresh_session_ = false;
   std::set<std::pair<WatchKind, std::string>> watches_;  // absolute paths
   std::vector<std::pair<std::string, std::string>> auths_;
 
@@ -134,6 +138,7 @@ class WireClient final : public ZkClient {
   int32_t next_xid_ = 1;
   std::deque<Pending> queued_;
   std::deque<Pending> in_flight_;
+  std::deque<Pending> auth_in_flight_;  // answered out of order with the others
   Instant last_sent_;
   Instant last_received_;
   std::unique_ptr<rt::Timer> tick_timer_;

@@ -60,6 +60,7 @@ struct ZkRequest {
   static ZkRequest get_acl(std::string path);
   static ZkRequest set_acl(std::string path, std::vector<jute::ACL> acl, int32_t version = kAnyVersion);
   static ZkRequest sync(std::string path);
+  static ZkRequest add_auth(std::string scheme, std::string auth);
 };
 
 struct ZkOpResult {

@@ -12,7 +12,7 @@
 
 #include "broker/metadata/metadata_image.h"
 #include "common/base/result.h"
-#include "proto/kafka/uuid.h"
+#include "proto/kafka/wire_types.h"
 
 namespace ottla::broker {
 

@@ -1,0 +1,200 @@
+// Room broker/controller: entity configs. See the header.
+#include "broker/controller/config_store.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+
+#include "common/base/log.h"
+
+namespace ottla::broker {
+namespace {
+
+constexpr log::Room kLog{"broker.configs"};
+constexpr std::string_view kChangePrefix = "config_change_";
+
+std::optional<int64_t> change_number(std::string_view name) {
+  if (!name.starts_with(kChangePrefix)) return std::nullopt;
+  name.remove_prefix(kChangePrefix.size());
+  int64_t number = 0;
+  auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return number;
+}
+
+Error zk_error(std::string_view what, ZkError error) {
+  return {Errc::closed, fmt::format("{}: ZooKeeper answered {}", what, jute::error_name(error))};
+}
+
+}  // namespace
+
+ConfigStore::ConfigStore(ZkClient& zk, int32_t broker_id, Fn<int64_t()> wall_ms, Told told)
+    : zk_(zk), broker_id_(broker_id), wall_ms_(std::move(wall_ms)), told_(std::move(told)) {}
+ConfigStore::~ConfigStore() { *alive_ = false; }
+
+void ConfigStore::tell(const std::string& type, const std::string& name, const ZkReply& reply) {
+  if (!reply.ok() && reply.error != ZkError::no_node) return;
+  auto config = decode_config(reply.data.value_or(""));
+  if (!config) {
+    log::warn(kLog, "stored config ignored, correct the znode", "entity={}/{} why=\"{}\"", type, name,
+              config.error().context);
+    config = ConfigMap{};
+  }
+  if (type == "topics") topics_.try_emplace(name, false);
+  told_(type, name, *config);
+}
+
+void ConfigStore::load(Fn<void(Result<void>)> done) {
+  std::vector<ZkRequest> lists;
+  lists.push_back(ZkRequest::children(zpath::kConfigChanges, true));
+  lists.push_back(ZkRequest::children("/config/topics"));
+  zk_.submit_all(std::move(lists), [this, alive = alive_, done = std::move(done)](
+                                       std::vector<ZkReply> replies) mutable {
+    if (!*alive) return;
+    for (const ZkReply& reply : replies)
+      if (!reply.ok())
+        return done(std::unexpected(zk_error("configs cannot be read", reply.error)));
+    if (loaded_) {
+      process(std::move(replies[0].children), false, [done = std::move(done)]() mutable { done({}); });
+      return;
+    }
+    loaded_ = true;
+    // What is read below is newer than any notification that stands now.
+    for (const std::string& name : replies[0].children)
+      if (auto number = change_number(name)) last_change_ = std::max(last_change_, *number);
+    std::vector<std::pair<std::string, std::string>> entities = {
+        {"brokers", kDefaultEntity}, {"brokers", std::to_string(broker_id_)}};
+    for (std::string& topic : replies[1].children) entities.emplace_back("topics", std::move(topic));
+    std::vector<ZkRequest> gets;
+    for (const auto& [type, name] : entities) gets.push_back(ZkRequest::get(zpath::config(type, name)));
+    zk_.submit_all(std::move(gets), [this, alive, entities = std::move(entities),
+                                     done = std::move(done)](std::vector<ZkReply> nodes) mutable {
+      if (!*alive) return;
+      for (size_t i = 0; i < nodes.size(); ++i) tell(entities[i].first, entities[i].second, nodes[i]);
+      done({});
+    });
+  });
+}
+
+void ConfigStore::on_changes() {
+  zk_.submit(ZkRequest::children(zpath::kConfigChanges, true), [this, alive = alive_](ZkReply reply) {
+    if (!*alive || !reply.ok()) return;
+    process(std::move(reply.children), false, [] {});
+  });
+}
+
+// Carries out the notifications after the last one, in order, and purges what is old.
+void ConfigStore::process(std::vector<std::string> names, bool skip_all, Fn<void()> done) {
+  std::vector<ZkRequest> gets;
+  std::vector<std::string> paths;
+  std::vector<int64_t> numbers;
+  for (const std::string& name : names) {
+    auto number = change_number(name);
+    if (!number || skip_all) continue;
+    paths.push_back(std::string(zpath::kConfigChanges) + "/" + name);
+    numbers.push_back(*number);
+    gets.push_back(ZkRequest::get(paths.back()));
+  }
+  if (gets.empty()) return done();
+  zk_.submit_all(std::move(gets), [this, alive = alive_, paths = std::move(paths),
+                                   numbers = std::move(numbers),
+                                   done = std::move(done)](std::vector<ZkReply> notes) mutable {
+    if (!*alive) return;
+    int64_t now_ms = wall_ms_();
+    std::vector<std::pair<std::string, std::string>> entities;
+    for (size_t i = 0; i < notes.size(); ++i) {
+      if (!notes[i].ok()) continue;
+      if (now_ms - notes[i].stat.ctime > kConfigChangeKeepMs)
+        zk_.submit(ZkRequest::remove(paths[i]), [](ZkReply) {});
+      if (numbers[i] <= last_change_) continue;
+      last_change_ = numbers[i];
+      auto entity = decode_config_change(notes[i].data.value_or(""));
+      size_t slash = entity ? entity->find('/') : std::string::npos;
+      if (slash == std::string::npos) continue;
+      entities.emplace_back(entity->substr(0, slash), entity->substr(slash + 1));
+    }
+    std::vector<ZkRequest> configs;
+    for (const auto& [type, name] : entities)
+      configs.push_back(ZkRequest::get(zpath::config(type, name)));
+    if (configs.empty()) return done();
+    zk_.submit_all(std::move(configs), [this, alive, entities = std::move(entities),
+                                        done = std::move(done)](std::vector<ZkReply> nodes) mutable {
+      if (!*alive) return;
+      for (size_t i = 0; i < nodes.size(); ++i) tell(entities[i].first, entities[i].second, nodes[i]);
+      done();
+    });
+  });
+}
+
+void ConfigStore::load_topics(const std::vector<std::string>& topics, Fn<void()> done) {
+  std::vector<std::string> missing;
+  for (const std::string& topic : topics)
+    if (!topics_.contains(topic)) missing.push_back(topic);
+  if (missing.empty()) return done();
+  std::vector<ZkRequest> gets;
+  for (const std::string& topic : missing) gets.push_back(ZkRequest::get(zpath::config("topics", topic)));
+  zk_.submit_all(std::move(gets), [this, alive = alive_, missing = std::move(missing),
+                                   done = std::move(done)](std::vector<ZkReply> nodes) mutable {
+    if (!*alive) return;
+    for (size_t i = 0; i < nodes.size(); ++i) tell("topics", missing[i], nodes[i]);
+    done();
+  });
+}
+
+void ConfigStore::know_topic(const std::string& topic, const ConfigMap& config) {
+  topics_[topic] = false;
+  told_("topics", topic, config);
+}
+
+// A name that comes back later is another topic, with another config.
+void ConfigStore::forget_deleted(const MetadataImage& image) {
+  for (auto it = topics_.begin(); it != topics_.end();) {
+    bool present = image.topic(it->first) != nullptr;
+    if (!present && it->second) {
+      it = topics_.erase(it);
+      continue;
+    }
+    it->second |= present;
+    ++it;
+  }
+}
+
+void ConfigStore::read(const std::string& type, const std::string& name,
+                       Fn<void(Result<ConfigMap>)> done) {
+  zk_.submit(ZkRequest::get(zpath::config(type, name)), [done = std::move(done)](ZkReply reply) mutable {
+    if (reply.error == ZkError::no_node) return done(ConfigMap{});
+    if (!reply.ok()) return done(std::unexpected(zk_error("a config cannot be read", reply.error)));
+    done(decode_config(reply.data.value_or("")));
+  });
+}
+
+// Guarded by /controller, as every config write: a cluster without controller takes none.
+void ConfigStore::write(const std::string& type, const std::string& name, const ConfigMap& config,
+                        Fn<void(Result<void>)> done) {
+  std::string path = zpath::config(type, name);
+  zk_.submit_all(
+      {ZkRequest::exists(zpath::kController), ZkRequest::exists(path)},
+      [this, alive = alive_, path, text = encode_config(config), entity = type + "/" + name,
+       done = std::move(done)](std::vector<ZkReply> found) mutable {
+        if (!*alive) return;
+        if (!found[0].ok())
+          return done(std::unexpected(zk_error("no controller to guard a config write", found[0].error)));
+        auto write = found[1].ok()
+                         ? ZkRequest::multi({ZkRequest::check(zpath::kController, found[0].stat.version),
+                                             ZkRequest::set(path, std::move(text))})
+                         : ZkRequest::create(path, std::move(text));
+        zk_.submit_all({std::move(write),
+                        ZkRequest::create(std::string(zpath::kConfigChanges) + "/config_change_",
+                                          encode_config_change(entity),
+                                          CreateMode::persistent_sequential)},
+                       [done = std::move(done)](std::vector<ZkReply> written) mutable {
+                         for (const ZkReply& reply : written)
+                           if (!reply.ok())
+                             return done(std::unexpected(
+                                 zk_error("a config cannot be written", reply.error)));
+                         done({});
+                       });
+      });
+}
+
+}  // namespace ottla::broker

@@ -1,0 +1,349 @@
+// Room broker/controller: the control plane, a shell around the cores of this room. Runs on the
+// broker's control loop; the only file here that knows the session file and the clock.
+// Source: Kafka's KafkaServer (start order), KIP-380; see control_plane.h.
+#include "broker/controller/control_plane.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "broker/controller/config_store.h"
+#include "broker/controller/controller.h"
+#include "broker/controller/producer_ids.h"
+#include "broker/controller/registration.h"
+#include "broker/controller/session_file.h"
+#include "broker/zk/wire_client.h"
+#include "common/base/log.h"
+
+namespace ottla::broker {
+namespace {
+
+constexpr log::Room kLog{"broker.controller"};
+constexpr int32_t kCloseTimeoutMs = 2000;
+
+kmsg::Uuid random_uuid(rt::Entropy& entropy) {
+  kmsg::Uuid id;
+  // As Java's random UUIDs; one that begins with '-' looks like an option on a command line.
+  do {
+    entropy.fill({id.bytes.data(), id.bytes.size()});
+    id.bytes[6] = static_cast<uint8_t>((id.bytes[6] & 0x0f) | 0x40);
+    id.bytes[8] = static_cast<uint8_t>((id.bytes[8] & 0x3f) | 0x80);
+  } while (id.to_string().front() == '-');
+  return id;
+}
+
+}  // namespace
+
+struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
+  Impl(rt::World& w, ControlPlaneOptions o, ControlPlaneHost& h, BrokerChannel& c)
+      : world(w), options(std::move(o)), host(h), channel(c) {}
+  ~Impl() override {
+    if (client) client->remove_listener(this);
+  }
+
+  void open();
+  void prepare();
+  void on_prepared(std::vector<ZkReply> replies);
+  void make_missing(std::vector<ZkRequest> creates, bool make_cluster_id);
+  void read_cluster_id();
+  void reclaim(const ZkReply& own_node);
+  void load_configs();
+  void opened(Result<void> result);
+  void save_session(Fn<void(Result<void>)> done);
+  void join();
+  void on_joined(Result<int64_t> epoch);
+
+  void on_zk_event(const ZkEvent& event) override {
+    if (configs && event.path == zpath::kConfigChanges) configs->on_changes();
+  }
+  void on_zk_session(ZkSessionEvent event) override;
+
+  MetadataPtr metadata() const override { return host.metadata(); }
+  bool is_active_controller() const override { return controller && controller->active(); }
+  bool is_queued_for_deletion(const std::string& topic) const override {
+    return controller && controller->queued_for_deletion(topic);
+  }
+  AdminRefusal validate_topic_config(const ConfigMap& config) const override {
+    return host.validate_topic_config(config);
+  }
+
+  rt::World& world;
+  ControlPlaneOptions options;
+  ControlPlaneHost& host;
+  BrokerChannel& channel;
+
+  // Declared first, destroyed last: the others hold references to it.
+  std::unique_ptr<WireClient> client;
+  std::unique_ptr<WireClient> reclaimer;
+  WireClientOptions client_options;
+  std::optional<SessionRecord> last_run;
+  std::unique_ptr<ConfigStore> configs;
+  std::unique_ptr<Controller> controller;
+  std::unique_ptr<TopicAdmin> admin;
+
+  std::string cluster_id;
+  BrokerRegistration self;
+  bool registered_once = false;
+  bool leaving = false;
+  int64_t broker_epoch = -1;
+  Fn<void(Result<std::string>)> open_done;
+  Fn<void(Result<int64_t>)> join_done;
+};
+
+ControlPlane::ControlPlane(rt::World& world, ControlPlaneOptions options, ControlPlaneHost& host,
+                           BrokerChannel& channel)
+    : impl_(std::make_unique<Impl>(world, std::move(options), host, channel)) {}
+ControlPlane::~ControlPlane() = default;
+
+// ------------------------------------------------------------------------------------------ open
+
+void ControlPlane::open(Fn<void(Result<std::string>)> done) {
+  impl_->open_done = std::move(done);
+  impl_->open();
+}
+
+void ControlPlane::Impl::open() {
+  auto connect = parse_connect_string(options.zookeeper_connect);
+  if (!connect) {
+    world.loop.post([this, error = connect.error()]() mutable {
+      opened(std::unexpected(std::move(error)));
+    });
+    return;
+  }
+  client_options.servers = std::move(*connect);
+  client_options.session_timeout_ms = options.session_timeout_ms;
+  client_options.connection_timeout_ms = options.connection_timeout_ms;
+  client_options.max_in_flight = options.max_in_flight;
+  last_run = read_session_file(world.disk, options.session_dir);
+  client = std::make_unique<WireClient>(world, client_options);
+  client->add_listener(this);
+  configs = std::make_unique<ConfigStore>(
+      *client, options.broker_id, [this] { return world.loop.wall_ms(); },
+      [this](const std::string& type, const std::string& name, const ConfigMap& config) {
+        host.on_config(type, name, config);
+      });
+  admin = std::make_unique<TopicAdmin>(world, *client, *this, options.topics);
+  admin->on_config_written([this](const std::string& topic, const ConfigMap& config) {
+    configs->know_topic(topic, config);
+  });
+  ControllerOptions controller_options;
+  controller_options.broker_id = options.broker_id;
+  controller_options.inter_broker_listener = options.inter_broker_listener;
+  controller_options.delete_topic_enable = options.topics.delete_topic_enable;
+  controller_options.unclean_leader_election = options.unclean_leader_election;
+  ControllerEnvironment environment;
+  environment.wall_ms = [this] { return world.loop.wall_ms(); };
+  environment.new_topic_id = [this] { return random_uuid(world.entropy); };
+  environment.note = [](const std::string& line) { log::info(kLog, line); };
+  controller = std::make_unique<Controller>(*client, channel, controller_options,
+                                            std::move(environment));
+  client->start([this](Result<void> connected) {
+    if (!connected) return opened(std::unexpected(std::move(connected).error()));
+    prepare();
+  });
+}
+
+// One round of reads tells what is missing: on a restart nothing is, and nothing is written.
+void ControlPlane::Impl::prepare() {
+  std::vector<ZkRequest> reads;
+  reads.push_back(ZkRequest::get(zpath::kClusterId));
+  reads.push_back(ZkRequest::get(zpath::broker(options.broker_id)));
+  for (const std::string& path : zpath::persistent()) reads.push_back(ZkRequest::exists(path));
+  client->submit_all(std::move(reads),
+                     [this](std::vector<ZkReply> replies) { on_prepared(std::move(replies)); });
+}
+
+void ControlPlane::Impl::on_prepared(std::vector<ZkReply> replies) {
+  const auto& paths = zpath::persistent();
+  std::vector<ZkRequest> creates;
+  for (size_t i = 0; i < paths.size(); ++i)
+    if (replies[2 + i].error == ZkError::no_node)
+      creates.push_back(ZkRequest::create(paths[i], std::nullopt));
+  bool make_cluster_id = replies[0].error == ZkError::no_node;
+  for (const ZkReply& reply : replies)
+    if (!reply.ok() && reply.error != ZkError::no_node)
+      return opened(fail(Errc::permission,
+                         fmt::format("ZooKeeper at {} answered {}; check the ACLs below the chroot",
+                                     options.zookeeper_connect, jute::error_name(reply.error))));
+  if (!make_cluster_id) {
+    auto id = decode_cluster_id(replies[0].data.value_or(""));
+    if (!id) return opened(std::unexpected(std::move(id).error()));
+    cluster_id = std::move(*id);
+  }
+  ZkReply own_node = std::move(replies[1]);
+  if (creates.empty() && !make_cluster_id) return reclaim(own_node);
+  make_missing(std::move(creates), make_cluster_id);
+}
+
+void ControlPlane::Impl::make_missing(std::vector<ZkRequest> creates, bool make_cluster_id) {
+  if (make_cluster_id) {
+    creates.push_back(ZkRequest::create("/cluster", std::nullopt));
+    creates.push_back(ZkRequest::create(
+        zpath::kClusterId, encode_cluster_id(random_uuid(world.entropy).to_string())));
+  }
+  client->submit_all(std::move(creates), [this](std::vector<ZkReply> replies) {
+    for (const ZkReply& reply : replies)
+      if (!reply.ok() && reply.error != ZkError::node_exists)
+        return opened(fail(Errc::permission,
+                           fmt::format("the broker's paths cannot be made at {}: ZooKeeper answered "
+                                       "{}; check the ACLs below the chroot",
+                                       options.zookeeper_connect, jute::error_name(reply.error))));
+    // Whose id it is when two brokers start at once, only the node tells.
+    prepare();
+  });
+}
+
+// Our own ephemeral of a run that was killed. That it is ours, the session file of this log dir says:
+// the same cluster, broker and chroot, and the very session that owns the node.
+void ControlPlane::Impl::reclaim(const ZkReply& own_node) {
+  bool stale = own_node.ok() && last_run && last_run->broker_id == options.broker_id &&
+               last_run->cluster_id == cluster_id &&
+               last_run->chroot == client_options.servers.chroot &&
+               last_run->session.session_id == own_node.stat.ephemeral_owner;
+  if (!stale) return load_configs();
+  log::info(kLog, "ending the session of an earlier run", "session=0x{:x}",
+            static_cast<uint64_t>(last_run->session.session_id));
+  reclaimer = WireClient::end_session(world, client_options, last_run->session,
+                                      [this](Result<void> ended) {
+                                        if (!ended)
+                                          log::warn(kLog, "an earlier session could not be ended",
+                                                    "why=\"{}\"", ended.error().context);
+                                        world.loop.post([this] {
+                                          reclaimer.reset();
+                                          load_configs();
+                                        });
+                                      });
+}
+
+void ControlPlane::Impl::load_configs() {
+  configs->load([this](Result<void> loaded) { opened(std::move(loaded)); });
+}
+
+void ControlPlane::Impl::opened(Result<void> result) {
+  auto done = std::exchange(open_done, nullptr);
+  if (!done) return;
+  if (!result) return done(std::unexpected(std::move(result).error()));
+  done(cluster_id);
+}
+
+// ------------------------------------------------------------------------------------------ join
+
+void ControlPlane::join(BrokerRegistration self, Fn<void(Result<int64_t>)> done) {
+  impl_->self = std::move(self);
+  impl_->self.id = impl_->options.broker_id;
+  impl_->join_done = std::move(done);
+  impl_->join();
+}
+
+// The right to end this session must be on disk before the session owns anything.
+void ControlPlane::Impl::save_session(Fn<void(Result<void>)> done) {
+  SessionRecord record{client->session(), options.broker_id, cluster_id,
+                       client_options.servers.chroot};
+  auto result = std::make_shared<Result<void>>();
+  world.disk.run_blocking(
+      [disk = &world.disk, dir = options.session_dir, record, result] {
+        *result = write_session_file(*disk, dir, record);
+      },
+      [result, done = std::move(done)]() mutable { done(std::move(*result)); });
+}
+
+void ControlPlane::Impl::join() {
+  int64_t session = client->session().session_id;
+  save_session([this, session](Result<void> saved) {
+    if (leaving) return;
+    // Without the file a restart after a kill has to wait for the session's timeout: no reason to
+    // refuse service.
+    if (!saved)
+      log::warn(kLog, "the session was not saved; a restart after a kill must wait for its timeout",
+                "why=\"{}\"", saved.error().context);
+    if (client->session().session_id != session) return;  // expired meanwhile: begun anew already
+    self.timestamp_ms = world.loop.wall_ms();
+    register_broker(*client, self, {options.single_broker, options.zookeeper_connect},
+                    [this](Result<int64_t> epoch) { on_joined(std::move(epoch)); });
+  });
+}
+
+void ControlPlane::Impl::on_joined(Result<int64_t> epoch) {
+  if (leaving) return;
+  // A new session follows an expired one, and registers anew.
+  if (!epoch && epoch.error().code == Errc::closed) return;
+  if (!epoch) {
+    if (auto done = std::exchange(join_done, nullptr)) return done(std::unexpected(epoch.error()));
+    return host.on_fatal(std::move(epoch).error());
+  }
+  broker_epoch = *epoch;
+  registered_once = true;
+  log::info(kLog, "broker registered", "broker={} epoch={} cluster={}", self.id, broker_epoch,
+            cluster_id);
+  host.on_registered(broker_epoch);
+  controller->start();
+  if (auto done = std::exchange(join_done, nullptr)) done(broker_epoch);
+}
+
+void ControlPlane::Impl::on_zk_session(ZkSessionEvent event) {
+  if (leaving) return;
+  if (event == ZkSessionEvent::expired) {
+    broker_epoch = -1;
+    if (registered_once) host.on_session_lost();
+  }
+  bool joining = registered_once || join_done;
+  if (event == ZkSessionEvent::connected && joining) {
+    configs->load([](Result<void>) {});
+    join();
+  }
+}
+
+void ControlPlane::leave(Fn<void()> done) {
+  impl_->leaving = true;
+  if (impl_->controller) impl_->controller->stop();
+  if (!impl_->client) {
+    impl_->world.loop.post(std::move(done));
+    return;
+  }
+  impl_->client->close(kCloseTimeoutMs, [impl = impl_.get(), done = std::move(done)]() mutable {
+    // Ended for good: nothing is left to reclaim. Losing the removal costs a try at an expired one.
+    (void)impl->world.disk.remove(impl->options.session_dir + "/" + kSessionFileName);
+    done();
+  });
+}
+
+// ------------------------------------------------------------------------------------- the rest
+
+TopicAdmin& ControlPlane::topics() { return *impl_->admin; }
+int64_t ControlPlane::broker_epoch() const { return impl_->broker_epoch; }
+const std::string& ControlPlane::cluster_id() const { return impl_->cluster_id; }
+bool ControlPlane::is_active_controller() const { return impl_->is_active_controller(); }
+int32_t ControlPlane::controller_epoch() const {
+  return impl_->controller ? impl_->controller->epoch() : 0;
+}
+
+void ControlPlane::on_metadata_changed() {
+  if (impl_->configs) impl_->configs->forget_deleted(*impl_->host.metadata());
+  if (impl_->admin) impl_->admin->on_metadata_changed();
+}
+
+void ControlPlane::allocate_producer_ids(Fn<void(kmsg::ErrorCode, ProducerIdRange)> done) {
+  claim_producer_ids(*impl_->client, impl_->options.broker_id,
+                     [done = std::move(done)](Result<ProducerIdBlock> block) mutable {
+                       if (!block) {
+                         log::warn(kLog, "no producer ids", "why=\"{}\"", block.error().context);
+                         return done(kmsg::ErrorCode::coordinator_load_in_progress, {});
+                       }
+                       done(kmsg::ErrorCode::none,
+                            {block->first, static_cast<int32_t>(block->last - block->first + 1)});
+                     });
+}
+
+void ControlPlane::load_topic_configs(const std::vector<std::string>& topics, Fn<void()> done) {
+  impl_->configs->load_topics(topics, std::move(done));
+}
+void ControlPlane::read_config(const std::string& entity_type, const std::string& name,
+                               Fn<void(Result<ConfigMap>)> done) {
+  impl_->configs->read(entity_type, name, std::move(done));
+}
+void ControlPlane::write_config(const std::string& entity_type, const std::string& name,
+                                ConfigMap config, Fn<void(Result<void>)> done) {
+  impl_->configs->write(entity_type, name, config, std::move(done));
+}
+
+}  // namespace ottla::broker
