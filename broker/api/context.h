@@ -1,0 +1,38 @@
+// ApiContext: what handlers may use of their broker. One per broker; outlives every request.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "broker/config/describe.h"
+#include "broker/controller/control_plane.h"
+#include "broker/partition/fetch_session.h"
+#include "broker/partition/replica_manager.h"
+#include "common/rt/world.h"
+
+namespace ottla::broker {
+
+class GroupService;
+class ProducerIds;
+
+struct ApiContext {
+  rt::World& world;
+  const BrokerConfig& config;
+  const int32_t broker_id;
+  ReplicaManager& replicas;
+  ControlPlane& control;
+  FetchSessionCache& sessions;
+  GroupService& groups;
+  ProducerIds& producer_ids;
+  const DynamicConfigs& dynamic;
+
+  const MetadataImage& metadata() const { return *replicas.metadata(); }
+};
+
+// Bits of "authorized operations" where everything is allowed: no authorizer is configured.
+constexpr int32_t kAllTopicOperations = 3576;
+constexpr int32_t kAllClusterOperations = 8096;
+
+}  // namespace ottla::broker

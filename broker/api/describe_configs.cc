@@ -1,0 +1,162 @@
+// DescribeConfigs: from the tables of broker/config and what ZooKeeper stores.
+// Source: KIP-133, KIP-226, KIP-412 (loggers), KIP-569.
+#include "proto/kafka/describe_configs.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "broker/api/handlers.h"
+#include "common/base/log.h"
+
+namespace ottla::broker {
+
+using kmsg::ErrorCode;
+using Response = kmsg::DescribeConfigsResponse;
+using Resource = kmsg::DescribeConfigsRequest::DescribeConfigsResource;
+
+namespace {
+
+constexpr int8_t kTopic = 2, kBroker = 4, kBrokerLogger = 8, kClientMetrics = 16;
+
+struct Call {
+  ApiContext& context;
+  RequestPtr request;
+  kmsg::DescribeConfigsRequest asked;
+  Response response;
+  size_t next = 0;
+};
+
+bool is_wanted(const Resource& resource, const std::string& name) {
+  const auto& keys = resource.configuration_keys;
+  return !keys || keys->empty() || std::find(keys->begin(), keys->end(), name) != keys->end();
+}
+
+void add_configs(const Call& call, const Resource& resource, std::vector<DescribedConfig> described,
+                 Response::DescribeConfigsResult& result) {
+  for (DescribedConfig& one : described) {
+    if (!is_wanted(resource, one.name)) continue;
+    auto& entry = result.configs.emplace_back();
+    entry.name = std::move(one.name);
+    entry.value = std::move(one.value);
+    entry.read_only = one.read_only;
+    entry.config_source = static_cast<int8_t>(one.source);
+    entry.is_sensitive = one.sensitive;
+    entry.config_type = one.type;
+    entry.documentation = std::nullopt;
+    if (call.asked.include_documentation && one.doc[0] != '\0') entry.documentation = one.doc;
+    if (!call.asked.include_synonyms) continue;
+    for (DescribedConfig::Synonym& synonym : one.synonyms) {
+      auto& place = entry.synonyms.emplace_back();
+      place.name = std::move(synonym.name);
+      place.value = std::move(synonym.value);
+      place.source = static_cast<int8_t>(synonym.source);
+    }
+  }
+}
+
+void refuse(Response::DescribeConfigsResult& result, ErrorCode error,
+            std::optional<std::string> message) {
+  result.error_code = error;
+  result.error_message = std::move(message);
+}
+
+// "Is this me?": the id of a broker resource, or the refusal that Kafka's text goes with.
+bool is_this_broker(const Call& call, const std::string& name, const char* or_empty,
+                    Response::DescribeConfigsResult& result) {
+  int32_t id = 0;
+  auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id);
+  if (error != std::errc() || end != name.data() + name.size()) {
+    refuse(result, ErrorCode::invalid_request, "Broker id must be an integer, but it is: " + name);
+    return false;
+  }
+  if (id == call.context.broker_id) return true;
+  refuse(result, ErrorCode::invalid_request,
+         fmt::format("Unexpected broker id, expected {}{} but received {}", call.context.broker_id,
+                     or_empty, name));
+  return false;
+}
+
+void describe_broker_resource(const Call& call, const Resource& resource,
+                              Response::DescribeConfigsResult& result) {
+  if (resource.resource_name.empty())
+    return add_configs(call, resource, describe_cluster_default(call.context.dynamic), result);
+  if (is_this_broker(call, resource.resource_name, " or empty string,", result))
+    add_configs(call, resource, describe_broker(call.context.config, call.context.dynamic), result);
+}
+
+void describe_logger(const Call& call, const Resource& resource,
+                     Response::DescribeConfigsResult& result) {
+  if (resource.resource_name.empty())
+    return refuse(result, ErrorCode::invalid_request, "Broker id must not be empty");
+  if (!is_this_broker(call, resource.resource_name, "", result)) return;
+  if (!is_wanted(resource, "root")) return;
+  constexpr const char* kNames[] = {"DEBUG", "INFO", "WARN", "ERROR", "OFF"};
+  auto& entry = result.configs.emplace_back();
+  entry.name = "root";
+  entry.value = kNames[static_cast<int>(log::level())];
+  entry.config_source = 6;  // dynamic broker logger
+  entry.documentation = std::nullopt;
+}
+
+void step(std::shared_ptr<Call> call);
+
+void describe_topic_resource(std::shared_ptr<Call> call, const Resource& resource,
+                             Response::DescribeConfigsResult result) {
+  const std::string& name = resource.resource_name;
+  if (auto fault = topic_name_fault(name)) {
+    refuse(result, ErrorCode::invalid_topic_exception, *fault);
+  } else if (call->context.metadata().topic(name) == nullptr) {
+    refuse(result, ErrorCode::unknown_topic_or_partition, std::nullopt);
+    result.error_message = "";
+  } else {
+    call->context.control.read_config(
+        "topics", name,
+        [call, &resource, result = std::move(result)](Result<ConfigMap> stored) mutable {
+          if (!stored)
+            refuse(result, ErrorCode::unknown_server_error, stored.error().context);
+          else
+            add_configs(*call, resource,
+                        describe_topic(call->context.config, call->context.dynamic, *stored),
+                        result);
+          call->response.results.push_back(std::move(result));
+          step(std::move(call));
+        });
+    return;
+  }
+  call->response.results.push_back(std::move(result));
+  step(std::move(call));
+}
+
+// The next resource; topics are read from ZooKeeper one after the other.
+void step(std::shared_ptr<Call> call) {
+  if (call->next == call->asked.resources.size()) return call->request->reply(call->response);
+  const Resource& resource = call->asked.resources[call->next++];
+  Response::DescribeConfigsResult result;
+  result.resource_type = resource.resource_type;
+  result.resource_name = resource.resource_name;
+  switch (resource.resource_type) {
+    case kTopic: return describe_topic_resource(std::move(call), resource, std::move(result));
+    case kBroker: describe_broker_resource(*call, resource, result); break;
+    case kBrokerLogger: describe_logger(*call, resource, result); break;
+    case kClientMetrics:
+      refuse(result, ErrorCode::invalid_request,
+             "Config type client-metrics is only supported on KRaft clusters");
+      break;
+    default: refuse(result, ErrorCode::invalid_request, "Unsupported resource type"); break;
+  }
+  call->response.results.push_back(std::move(result));
+  step(std::move(call));
+}
+
+}  // namespace
+
+void handle_describe_configs(ApiContext& context, RequestPtr request) {
+  auto call = std::make_shared<Call>(Call{context, nullptr, {}, {}, 0});
+  if (!decode(*request, call->asked)) return;
+  call->request = std::move(request);
+  step(std::move(call));
+}
+
+}  // namespace ottla::broker

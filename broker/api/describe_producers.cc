@@ -1,0 +1,45 @@
+// DescribeProducers. Source: KIP-664.
+#include "proto/kafka/describe_producers.h"
+
+#include "broker/api/handlers.h"
+
+namespace ottla::broker {
+
+using kmsg::ErrorCode;
+
+void handle_describe_producers(ApiContext& context, RequestPtr request) {
+  kmsg::DescribeProducersRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::DescribeProducersResponse response;
+  for (const auto& topic : asked.topics) {
+    auto& answer = response.topics.emplace_back();
+    answer.name = topic.name;
+    for (int32_t index : topic.partition_indexes) {
+      auto& entry = answer.partitions.emplace_back();
+      entry.partition_index = index;
+      if (auto fault = topic_name_fault(topic.name)) {
+        entry.error_code = ErrorCode::invalid_topic_exception;
+        entry.error_message = *fault;
+        continue;
+      }
+      auto [partition, error] = context.replicas.leader_of(topic.name, index);
+      entry.error_code = error;
+      if (error != ErrorCode::none) {
+        entry.error_message = std::string(kmsg::error_message(error));
+        continue;
+      }
+      for (const auto& [id, producer] : partition->log()->producers().producers()) {
+        auto& state = entry.active_producers.emplace_back();
+        state.producer_id = id;
+        state.producer_epoch = producer.producer_epoch;
+        state.last_sequence = producer.last_sequence();
+        state.last_timestamp = producer.last_timestamp;
+        state.coordinator_epoch = producer.coordinator_epoch;
+        state.current_txn_start_offset = producer.txn_first_offset;
+      }
+    }
+  }
+  request->reply(response);
+}
+
+}  // namespace ottla::broker

@@ -1,0 +1,266 @@
+// Fetch: names become partitions, the session says which answers are news, and the records go out as
+// slices of the segment files: no byte of them is touched here, but for the oldest clients.
+// Source: KIP-74 (limits), KIP-227 (sessions), KIP-320, KIP-516, KIP-951.
+#include "proto/kafka/fetch.h"
+
+#include <algorithm>
+
+#include "broker/api/handlers.h"
+#include "broker/record/convert.h"
+
+namespace ottla::broker {
+
+using kmsg::ErrorCode;
+using Response = kmsg::FetchResponse;
+
+namespace {
+
+constexpr int16_t kFirstWithTopicIds = 13, kFirstWithLeaderHints = 16, kFirstWithZstd = 10;
+
+struct Call {
+  RequestPtr request;
+  kmsg::FetchRequest asked;
+  FetchContext session;
+  std::vector<rt::OutPiece> pieces;
+  bool read_committed = false;
+};
+
+bool is_follower(const kmsg::FetchRequest& asked) {
+  return asked.replica_id >= 0 || asked.replica_state.replica_id >= 0;
+}
+
+std::string name_of(const ApiContext& context, const kmsg::Uuid& id, const std::string& name) {
+  if (id.is_zero()) return name;
+  const TopicView* topic = context.metadata().topic(id);
+  return topic == nullptr ? std::string() : topic->name;
+}
+
+FetchSessionRequest session_request(const ApiContext& context, const Request& request,
+                                    const kmsg::FetchRequest& asked) {
+  FetchSessionRequest out;
+  out.session_id = asked.session_id;
+  out.epoch = asked.session_epoch;
+  out.topic_ids = request.version() >= kFirstWithTopicIds;
+  out.follower = is_follower(asked);
+  for (const auto& topic : asked.topics) {
+    std::string name = name_of(context, topic.topic_id, topic.topic);
+    for (const auto& partition : topic.partitions) {
+      FetchPartition& one = out.partitions.emplace_back();
+      one.topic_id = topic.topic_id;
+      one.topic = name;
+      one.partition = partition.partition;
+      one.current_leader_epoch = partition.current_leader_epoch;
+      one.fetch_offset = partition.fetch_offset;
+      one.last_fetched_epoch = partition.last_fetched_epoch;
+      one.log_start_offset = partition.log_start_offset;
+      one.max_bytes = partition.partition_max_bytes;
+    }
+  }
+  for (const auto& topic : asked.forgotten_topics_data)
+    for (int32_t index : topic.partitions)
+      out.forgotten.push_back(
+          {topic.topic_id, name_of(context, topic.topic_id, topic.topic), index});
+  return out;
+}
+
+std::vector<ReadTarget> targets_of(const ApiContext& context, const Request& request,
+                                   const FetchContext& session) {
+  std::vector<ReadTarget> targets;
+  targets.reserve(session.partitions().size());
+  for (const FetchPartition& one : session.partitions()) {
+    ReadTarget& target = targets.emplace_back();
+    // A topic that got its name after the session began is found by its id again.
+    target.tp = {one.topic.empty() ? name_of(context, one.topic_id, one.topic) : one.topic,
+                 one.partition};
+    target.topic_id = one.topic_id;
+    if (request.version() >= kFirstWithTopicIds && target.tp.topic.empty())
+      target.refusal = ErrorCode::unknown_topic_id;
+    target.current_leader_epoch = one.current_leader_epoch;
+    target.offset = one.fetch_offset;
+    target.last_fetched_epoch = one.last_fetched_epoch;
+    target.max_bytes = one.max_bytes;
+  }
+  return targets;
+}
+
+// Records for a client that does not know batches of magic 2: they are opened and written anew.
+// none: nothing to convert, or `records` was replaced.
+ErrorCode convert_for_old_client(ApiContext& context, Call& call, const ReadOutcome& outcome,
+                                 const FetchPartition& asked, kmsg::Records& records) {
+  int16_t version = call.request->version();
+  if (version >= 4 || outcome.slice.length == 0) return ErrorCode::none;
+  int8_t magic = version <= 1 ? kMagicV0 : kMagicV1;
+  Partition* partition = context.replicas.find(asked.topic, asked.partition);
+  if (partition == nullptr || partition->log() == nullptr) return ErrorCode::none;
+  auto bytes = partition->log()->read_bytes(outcome.slice);
+  if (!bytes) return ErrorCode::kafka_storage_error;
+  if (!needs_down_conversion(*bytes, magic)) return ErrorCode::none;
+  if (!partition->log()->config().message_downconversion) return ErrorCode::unsupported_version;
+  auto converted = down_convert(*bytes, magic, asked.fetch_offset);
+  if (!converted)
+    return converted.error().code == Errc::unsupported ? ErrorCode::unsupported_compression_type
+                                                       : ErrorCode::unknown_server_error;
+  records = kmsg::Records::outside(static_cast<uint32_t>(call.pieces.size()), converted->size());
+  call.pieces.emplace_back(std::move(*converted));
+  return ErrorCode::none;
+}
+
+bool refuses_zstd(ApiContext& context, const Call& call, const FetchPartition& asked) {
+  if (call.request->version() >= kFirstWithZstd) return false;
+  Partition* partition = context.replicas.find(asked.topic, asked.partition);
+  return partition != nullptr && partition->log() != nullptr &&
+         partition->log()->config().compression == compress::Codec::zstd;
+}
+
+ErrorCode error_for_version(ErrorCode error, int16_t version) {
+  if (version <= 5 && error == ErrorCode::kafka_storage_error)
+    return ErrorCode::not_leader_or_follower;
+  return error;
+}
+
+void fill_error(Response::PartitionData& entry, ErrorCode error, const Call& call) {
+  entry.error_code = error_for_version(error, call.request->version());
+  entry.high_watermark = entry.last_stable_offset = entry.log_start_offset = -1;
+  entry.records = kmsg::Records::of({});
+  entry.aborted_transactions = std::nullopt;
+  // As Kafka has it: what was never looked up has no transactions, what was is silent about them.
+  if (error == ErrorCode::unknown_topic_or_partition || error == ErrorCode::unknown_topic_id)
+    entry.aborted_transactions.emplace();
+  if (error == ErrorCode::unsupported_version || error == ErrorCode::unsupported_compression_type)
+    entry.records = {};
+}
+
+void add_leader_hint(ApiContext& context, const Call& call, const std::string& topic,
+                     Response::PartitionData& entry, Response& response) {
+  if (call.request->version() < kFirstWithLeaderHints) return;
+  if (entry.error_code != ErrorCode::not_leader_or_follower &&
+      entry.error_code != ErrorCode::fenced_leader_epoch)
+    return;
+  const PartitionView* view = context.metadata().partition(topic, entry.partition_index);
+  if (view == nullptr) return;
+  entry.current_leader.leader_id = view->leader;
+  entry.current_leader.leader_epoch = view->leader_epoch;
+  const BrokerView* broker = context.metadata().broker(view->leader);
+  const BrokerEndpoint* endpoint =
+      broker ? broker->endpoint(call.request->client().listener_name) : nullptr;
+  if (endpoint == nullptr) return;
+  for (const auto& known : response.node_endpoints)
+    if (known.node_id == view->leader) return;
+  Response::NodeEndpoint node;
+  node.node_id = view->leader;
+  node.host = endpoint->host;
+  node.port = endpoint->port;
+  node.rack = broker->rack;
+  response.node_endpoints.push_back(std::move(node));
+}
+
+Response::PartitionData entry_of(ApiContext& context, Call& call, const FetchPartition& asked,
+                                 ReadOutcome& outcome, Response& response) {
+  Response::PartitionData entry;
+  entry.partition_index = asked.partition;
+  if (outcome.error == ErrorCode::none && refuses_zstd(context, call, asked))
+    outcome.error = ErrorCode::unsupported_compression_type;
+  if (outcome.error == ErrorCode::none) {
+    entry.high_watermark = outcome.hw;
+    entry.last_stable_offset = outcome.lso;
+    entry.log_start_offset = outcome.log_start_offset;
+    entry.aborted_transactions = std::nullopt;
+    if (outcome.aborted) {
+      entry.aborted_transactions.emplace();
+      for (const AbortedTxn& aborted : *outcome.aborted) {
+        Response::AbortedTransaction one;
+        one.producer_id = aborted.producer_id;
+        one.first_offset = aborted.first_offset;
+        entry.aborted_transactions->push_back(std::move(one));
+      }
+    }
+    if (outcome.diverging) {
+      entry.diverging_epoch.epoch = outcome.diverging->epoch;
+      entry.diverging_epoch.end_offset = outcome.diverging->end_offset;
+    }
+    entry.records = kmsg::Records::of({});
+    outcome.error = convert_for_old_client(context, call, outcome, asked, entry.records);
+    if (outcome.error == ErrorCode::none && !entry.records.external && outcome.slice.length > 0) {
+      entry.records = kmsg::Records::outside(static_cast<uint32_t>(call.pieces.size()),
+                                             outcome.slice.length);
+      call.pieces.emplace_back(std::move(outcome.slice));
+    }
+  }
+  if (outcome.error != ErrorCode::none) {
+    fill_error(entry, outcome.error, call);
+    add_leader_hint(context, call, asked.topic, entry, response);
+  }
+  return entry;
+}
+
+void finish(ApiContext& context, Call& call, std::vector<ReadOutcome> outcomes) {
+  const auto& partitions = call.session.partitions();
+  std::vector<FetchOutcome> summary(outcomes.size());
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    bool failed = outcomes[i].error != ErrorCode::none;
+    summary[i] = {outcomes[i].slice.length > 0, failed, outcomes[i].diverging.has_value(),
+                  failed ? -1 : outcomes[i].hw, failed ? -1 : outcomes[i].log_start_offset};
+  }
+  auto told = context.sessions.finish(call.session, summary, context.world.loop.now().ms());
+  Response response;
+  response.error_code = told.error;
+  response.session_id = told.session_id;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    if (!told.include[i]) continue;
+    const FetchPartition& asked = partitions[i];
+    bool same_topic = !response.responses.empty() &&
+                      response.responses.back().topic_id == asked.topic_id &&
+                      response.responses.back().topic == asked.topic;
+    if (!same_topic) {
+      auto& topic = response.responses.emplace_back();
+      topic.topic = asked.topic;
+      topic.topic_id = asked.topic_id;
+    }
+    bytes += outcomes[i].slice.length;
+    response.responses.back().partitions.push_back(
+        entry_of(context, call, asked, outcomes[i], response));
+  }
+  context.replicas.counters().bytes_out += bytes;
+  call.request->reply(response, std::move(call.pieces));
+}
+
+}  // namespace
+
+void handle_fetch(ApiContext& context, RequestPtr request) {
+  auto call = std::make_unique<Call>();
+  if (!decode(*request, call->asked)) return;
+  kmsg::FetchRequest& asked = call->asked;
+  int16_t version = request->version();
+  if (version >= kFirstWithTopicIds)
+    for (const auto& topic : asked.topics)
+      if (topic.topic_id.is_zero()) {
+        Response response;
+        response.error_code = ErrorCode::unknown_server_error;
+        return request->reply(response);
+      }
+  call->session = context.sessions.begin(session_request(context, *request, asked),
+                                         context.world.loop.now().ms());
+  if (call->session.error() != ErrorCode::none) {
+    Response response;
+    response.error_code = call->session.error();
+    return request->reply(response);
+  }
+  ReadParams params;
+  params.follower = is_follower(asked);
+  params.read_committed = asked.isolation_level == 1;
+  params.at_least_one = version >= 3;
+  params.max_wait_ms = asked.max_wait_ms;
+  params.min_bytes = asked.min_bytes;
+  params.max_bytes = asked.max_bytes;
+  if (!params.follower)
+    params.max_bytes = std::min<int64_t>(params.max_bytes, context.config.fetch_max_bytes);
+  auto targets = targets_of(context, *request, call->session);
+  call->request = std::move(request);
+  context.replicas.read(std::move(targets), params,
+                        [&context, call = std::move(call)](std::vector<ReadOutcome> outcomes) {
+                          finish(context, *call, std::move(outcomes));
+                        });
+}
+
+}  // namespace ottla::broker

@@ -1,0 +1,50 @@
+// One line an API: the handlers, each in the file of its name. The registry (registry.cc) is the list
+// of what this broker speaks; the ApiVersions answer is made from it.
+#pragma once
+
+#include <span>
+
+#include "broker/api/context.h"
+#include "broker/api/request.h"
+#include "common/wire/reader.h"
+
+namespace ottla::broker {
+
+struct ApiHandler {
+  kmsg::ApiKey key;
+  void (*handle)(ApiContext& context, RequestPtr request);
+};
+
+std::span<const ApiHandler> api_handlers();             // in the order of their keys
+const ApiHandler* find_handler(kmsg::ApiKey key);       // null: not built, so not spoken
+
+// The handlers. Each decodes its own request: decode() below closes the connection on garbage.
+void handle_produce(ApiContext& context, RequestPtr request);
+void handle_fetch(ApiContext& context, RequestPtr request);
+void handle_list_offsets(ApiContext& context, RequestPtr request);
+void handle_metadata(ApiContext& context, RequestPtr request);
+void handle_find_coordinator(ApiContext& context, RequestPtr request);
+void handle_api_versions(ApiContext& context, RequestPtr request);
+void handle_create_topics(ApiContext& context, RequestPtr request);
+void handle_delete_topics(ApiContext& context, RequestPtr request);
+void handle_delete_records(ApiContext& context, RequestPtr request);
+void handle_init_producer_id(ApiContext& context, RequestPtr request);
+void handle_offset_for_leader_epoch(ApiContext& context, RequestPtr request);
+void handle_describe_configs(ApiContext& context, RequestPtr request);
+void handle_create_partitions(ApiContext& context, RequestPtr request);
+void handle_describe_cluster(ApiContext& context, RequestPtr request);
+void handle_describe_log_dirs(ApiContext& context, RequestPtr request);
+void handle_describe_producers(ApiContext& context, RequestPtr request);
+// Every API of the group coordinator: group_service.cc.
+void handle_group_api(ApiContext& context, RequestPtr request);
+
+// The request's body as a message, or nothing: then the connection was closed.
+template <class Message>
+bool decode(Request& request, Message& message) {
+  wire::Reader reader(request.body());
+  if (message.decode(reader, request.version())) return true;
+  request.close();
+  return false;
+}
+
+}  // namespace ottla::broker

@@ -1,0 +1,135 @@
+// ListOffsets. Source: KIP-79, KIP-207, KIP-396, KIP-734 (max timestamp), KIP-405, KIP-1005.
+#include "proto/kafka/list_offsets.h"
+
+#include <set>
+
+#include "broker/api/handlers.h"
+
+namespace ottla::broker {
+
+using kmsg::ErrorCode;
+using ListRequest = kmsg::ListOffsetsRequest;
+using Answer = kmsg::ListOffsetsResponse::ListOffsetsPartitionResponse;
+
+namespace {
+
+constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3, kEarliestLocal = -4,
+                  kLatestTiered = -5;
+
+bool is_allowed(int64_t timestamp, int16_t version) {
+  if (timestamp >= kEarliest) return true;
+  if (timestamp == kMaxTimestamp) return version >= 7;
+  if (timestamp == kEarliestLocal) return version >= 8;
+  if (timestamp == kLatestTiered) return version >= 9;
+  return false;
+}
+
+struct Asked {
+  int16_t version = 0;
+  int32_t replica_id = -1;
+  bool read_committed = false;
+  bool from_consumer() const { return replica_id < 0; }
+};
+
+void answer_v0(PartitionLog& log, const Asked& how, const Partition& partition,
+               const ListRequest::ListOffsetsPartition& asked, Answer& answer) {
+  if (asked.max_num_offsets < 0) {
+    answer.error_code = ErrorCode::unknown_server_error;
+    return;
+  }
+  std::vector<int64_t> offsets = log.legacy_offsets_before(asked.timestamp, asked.max_num_offsets);
+  if (how.from_consumer()) {
+    // A consumer sees nothing above the high watermark, which then stands first.
+    int64_t hw = partition.read_limit(false);
+    bool above = false;
+    std::erase_if(offsets, [&](int64_t offset) { return offset > hw && (above = true); });
+    if (above) offsets.insert(offsets.begin(), hw);
+  }
+  answer.old_style_offsets = std::move(offsets);
+}
+
+void answer_found(const TimestampOffset& found, Answer& answer) {
+  answer.timestamp = found.timestamp;
+  answer.offset = found.offset;
+  answer.leader_epoch = found.leader_epoch;
+}
+
+ErrorCode answer_offset(Partition& partition, const Asked& how, int64_t timestamp, Answer& answer) {
+  PartitionLog& log = *partition.log();
+  int64_t limit = how.from_consumer() ? partition.read_limit(how.read_committed) : log.leo();
+  bool settled = !how.from_consumer() || partition.hw_is_settled();
+  ErrorCode unsettled =
+      how.version >= 5 ? ErrorCode::offset_not_available : ErrorCode::leader_not_available;
+  if (timestamp == kLatest) {
+    if (!settled) return unsettled;
+    answer.offset = limit;
+    answer.leader_epoch = partition.leader_epoch();
+    return ErrorCode::none;
+  }
+  if (timestamp == kEarliest || timestamp == kEarliestLocal) {
+    answer.offset = log.log_start_offset();
+    auto earliest = log.epochs().earliest();
+    if (earliest && earliest->start_offset <= answer.offset) answer.leader_epoch = earliest->epoch;
+    return ErrorCode::none;
+  }
+  if (timestamp == kLatestTiered) return ErrorCode::none;  // nothing is tiered: -1
+  auto found = timestamp == kMaxTimestamp ? log.offset_of_max_timestamp()
+                                          : log.offset_for_timestamp(timestamp);
+  if (!found) return ErrorCode::kafka_storage_error;
+  if (*found && (*found)->offset < limit) {
+    answer_found(**found, answer);
+  } else if (!settled) {
+    return unsettled;
+  }
+  return ErrorCode::none;
+}
+
+Answer answer_partition(ApiContext& context, const Asked& how, const std::string& topic,
+                        const ListRequest::ListOffsetsPartition& asked, bool repeated) {
+  Answer answer;
+  answer.partition_index = asked.partition_index;
+  if (repeated) {
+    answer.error_code = ErrorCode::invalid_request;
+    return answer;
+  }
+  if (how.version > 0 && !is_allowed(asked.timestamp, how.version)) {
+    answer.error_code = ErrorCode::unsupported_version;
+    return answer;
+  }
+  auto [partition, error] =
+      context.replicas.leader_of(topic, asked.partition_index, asked.current_leader_epoch);
+  if (error == ErrorCode::none) {
+    if (how.version == 0)
+      answer_v0(*partition->log(), how, *partition, asked, answer);
+    else
+      error = answer_offset(*partition, how, asked.timestamp, answer);
+  }
+  if (error != ErrorCode::none) answer.error_code = error;
+  return answer;
+}
+
+}  // namespace
+
+void handle_list_offsets(ApiContext& context, RequestPtr request) {
+  kmsg::ListOffsetsRequest asked;
+  if (!decode(*request, asked)) return;
+  Asked how{request->version(), asked.replica_id, asked.isolation_level == 1};
+  std::set<std::pair<std::string, int32_t>> seen, repeated;
+  for (const auto& topic : asked.topics)
+    for (const auto& partition : topic.partitions)
+      if (!seen.emplace(topic.name, partition.partition_index).second)
+        repeated.emplace(topic.name, partition.partition_index);
+  kmsg::ListOffsetsResponse response;
+  for (const auto& topic : asked.topics) {
+    auto& answer = response.topics.emplace_back();
+    answer.name = topic.name;
+    for (const auto& partition : topic.partitions)
+      answer.partitions.push_back(
+          answer_partition(context, how, topic.name, partition,
+                           how.version > 0 &&
+                               repeated.contains({topic.name, partition.partition_index})));
+  }
+  request->reply(response);
+}
+
+}  // namespace ottla::broker

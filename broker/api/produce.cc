@@ -1,0 +1,127 @@
+// Produce: hands the batches, where they lie in the frame, to the partitions' logs.
+// Source: KIP-98, KIP-467 (record errors), KIP-951 (new leader in the answer).
+#include "proto/kafka/produce.h"
+
+#include "broker/api/handlers.h"
+
+namespace ottla::broker {
+
+using kmsg::ErrorCode;
+using Response = kmsg::ProduceResponse;
+
+namespace {
+
+constexpr int16_t kFirstWithLeaderHints = 10;
+
+// A request while its partitions are appended. `where[i]`: the place of target i in the answer.
+struct Call {
+  RequestPtr request;
+  Response response;
+  std::vector<std::pair<size_t, size_t>> where;
+  bool acked = true;  // acks is not 0
+  bool failed = false;
+};
+
+bool is_transactional(Bytes records) {
+  return records.size() >= kBatchHeaderSize && records[kMagicAt] == kMagicV2 &&
+         BatchView(records).transactional();
+}
+
+// What refuses a partition before its log is asked.
+ErrorCode refusal_before_append(const ApiContext&, const Request& request,
+                                const kmsg::ProduceRequest& asked, const std::string& topic,
+                                const kmsg::Records& records) {
+  if (asked.acks < -1 || asked.acks > 1) return ErrorCode::invalid_required_acks;
+  if (is_internal_topic(topic) && request.client_id_text() != "__admin_client")
+    return ErrorCode::invalid_topic_exception;
+  if (records.is_null) return ErrorCode::invalid_record;
+  if (is_transactional(records.bytes) && !asked.transactional_id)
+    return ErrorCode::transactional_id_authorization_failed;
+  return to_error_code(check_produce_set(request.version(), records.bytes));
+}
+
+void add_leader_hint(ApiContext& context, Call& call, const std::string& topic,
+                     Response::PartitionProduceResponse& entry) {
+  if (call.request->version() < kFirstWithLeaderHints) return;
+  if (entry.error_code != ErrorCode::not_leader_or_follower) return;
+  const PartitionView* view = context.metadata().partition(topic, entry.index);
+  if (view == nullptr) return;
+  entry.current_leader.leader_id = view->leader;
+  entry.current_leader.leader_epoch = view->leader_epoch;
+  const BrokerView* broker = context.metadata().broker(view->leader);
+  const BrokerEndpoint* endpoint =
+      broker ? broker->endpoint(call.request->client().listener_name) : nullptr;
+  if (endpoint == nullptr) return;
+  for (const auto& known : call.response.node_endpoints)
+    if (known.node_id == view->leader) return;
+  Response::NodeEndpoint node;
+  node.node_id = view->leader;
+  node.host = endpoint->host;
+  node.port = endpoint->port;
+  node.rack = broker->rack;
+  call.response.node_endpoints.push_back(std::move(node));
+}
+
+void finish(ApiContext& context, Call& call, std::vector<AppendOutcome> outcomes) {
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    auto [topic, partition] = call.where[i];
+    auto& entry = call.response.responses[topic].partition_responses[partition];
+    AppendOutcome& outcome = outcomes[i];
+    entry.error_code = outcome.error;
+    entry.base_offset = outcome.base_offset;
+    entry.log_append_time_ms = outcome.log_append_time_ms;
+    entry.log_start_offset = outcome.log_start_offset;
+    entry.error_message = std::move(outcome.message);
+    for (RecordError& error : outcome.record_errors) {
+      Response::BatchIndexAndErrorMessage one;
+      one.batch_index = error.batch_index;
+      one.batch_index_error_message = std::move(error.message);
+      entry.record_errors.push_back(std::move(one));
+    }
+    if (outcome.error == ErrorCode::none) continue;
+    call.failed = true;
+    add_leader_hint(context, call, call.response.responses[topic].name, entry);
+  }
+  if (call.acked) return call.request->reply(call.response);
+  // Nobody waits for an answer, so that a failure can only be told by hanging up.
+  if (call.failed) return call.request->close();
+  call.request->reply_nothing();
+}
+
+}  // namespace
+
+void handle_produce(ApiContext& context, RequestPtr request) {
+  kmsg::ProduceRequest asked;
+  if (!decode(*request, asked)) return;
+  auto call = std::make_unique<Call>();
+  call->acked = asked.acks != 0;
+  std::vector<AppendTarget> targets;
+  call->response.responses.reserve(asked.topic_data.size());
+  for (auto& topic : asked.topic_data) {
+    auto& answer = call->response.responses.emplace_back();
+    answer.partition_responses.reserve(topic.partition_data.size());
+    for (auto& partition : topic.partition_data) {
+      auto& entry = answer.partition_responses.emplace_back();
+      entry.index = partition.index;
+      entry.base_offset = -1;
+      entry.error_code =
+          refusal_before_append(context, *request, asked, topic.name, partition.records);
+      if (entry.error_code != ErrorCode::none) {
+        call->failed = true;
+        continue;
+      }
+      targets.push_back({{topic.name, partition.index},
+                         request->editable(partition.records.bytes)});
+      call->where.emplace_back(call->response.responses.size() - 1,
+                               answer.partition_responses.size() - 1);
+    }
+    answer.name = std::move(topic.name);
+  }
+  call->request = std::move(request);
+  context.replicas.append(std::move(targets), asked.acks, asked.timeout_ms, Origin::client,
+                          [&context, call = std::move(call)](std::vector<AppendOutcome> outcomes) {
+                            finish(context, *call, std::move(outcomes));
+                          });
+}
+
+}  // namespace ottla::broker
