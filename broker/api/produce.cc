@@ -28,16 +28,22 @@ bool is_transactional(Bytes records) {
 }
 
 // What refuses a partition before its log is asked.
-ErrorCode refusal_before_append(const ApiContext&, const Request& request,
-                                const kmsg::ProduceRequest& asked, const std::string& topic,
-                                const kmsg::Records& records) {
-  if (asked.acks < -1 || asked.acks > 1) return ErrorCode::invalid_required_acks;
-  if (is_internal_topic(topic) && request.client_id_text() != "__admin_client")
-    return ErrorCode::invalid_topic_exception;
-  if (records.is_null) return ErrorCode::invalid_record;
-  if (is_transactional(records.bytes) && !asked.transactional_id)
-    return ErrorCode::transactional_id_authorization_failed;
-  return to_error_code(check_produce_set(request.version(), records.bytes));
+void refuse_before_append(const Request& request, const kmsg::ProduceRequest& asked,
+                          const std::string& topic, const kmsg::Records& records,
+                          Response::PartitionProduceResponse& entry) {
+  if (asked.acks < -1 || asked.acks > 1) {
+    entry.error_code = ErrorCode::invalid_required_acks;
+  } else if (is_internal_topic(topic) && request.client_id_text() != "__admin_client") {
+    entry.error_code = ErrorCode::invalid_topic_exception;
+  } else if (records.is_null) {
+    entry.error_code = ErrorCode::invalid_record;
+  } else if (is_transactional(records.bytes) && !asked.transactional_id) {
+    entry.error_code = ErrorCode::transactional_id_authorization_failed;
+  } else {
+    SetCheck check = check_produce_set(request.version(), records.bytes);
+    entry.error_code = to_error_code(check.refusal);
+    if (!check.message.empty()) entry.error_message = std::move(check.message);
+  }
 }
 
 void add_leader_hint(ApiContext& context, Call& call, const std::string& topic,
@@ -104,8 +110,7 @@ void handle_produce(ApiContext& context, RequestPtr request) {
       auto& entry = answer.partition_responses.emplace_back();
       entry.index = partition.index;
       entry.base_offset = -1;
-      entry.error_code =
-          refusal_before_append(context, *request, asked, topic.name, partition.records);
+      refuse_before_append(*request, asked, topic.name, partition.records, entry);
       if (entry.error_code != ErrorCode::none) {
         call->failed = true;
         continue;

@@ -202,7 +202,7 @@ class GroupCoordinator {
                      int64_t base_offset);
   void expire_offsets(Step& step);
   // Appends tombstones for these offsets; forgets the group once nothing is left in it.
-  void append_tombstones(Step& step, Group& group, const std::vector<TopicPartition>& removed);
+  void append_tombstones(Step& step, Group& group, const std::vector<GroupTopicPartition>& removed);
 
   // Fixed after construction
   GroupConfig config_;

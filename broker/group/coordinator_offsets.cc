@@ -66,9 +66,9 @@ CommittedOffset committed_of(const kmsg::TxnOffsetCommitRequest&, const auto& pa
 
 // An entry in the answer for every partition asked, once each; of duplicates the last counts.
 template <class Request, class Response>
-std::map<TopicPartition, Asked> lay_out(const Request& request, const GroupContext& context,
+std::map<GroupTopicPartition, Asked> lay_out(const Request& request, const GroupContext& context,
                                         Response& response) {
-  std::map<TopicPartition, Asked> asked;
+  std::map<GroupTopicPartition, Asked> asked;
   std::map<std::string_view, size_t> topics;
   for (const auto& topic : request.topics) {
     auto [known, is_new] = topics.try_emplace(topic.name, response.topics.size());
@@ -112,14 +112,14 @@ void GroupCoordinator::commit(Step& step, ReplyTicket ticket, const Request& req
                               const GroupContext& context) {
   constexpr bool is_txn = std::is_same_v<Request, kmsg::TxnOffsetCommitRequest>;
   Response response;
-  std::map<TopicPartition, Asked> asked = lay_out(request, context, response);
-  auto answer = [&](const TopicPartition& partition, ErrorCode error) {
+  std::map<GroupTopicPartition, Asked> asked = lay_out(request, context, response);
+  auto answer = [&](const GroupTopicPartition& partition, ErrorCode error) {
     const Asked& at = asked.at(partition);
     response.topics[at.topic].partitions[at.partition].error_code = error;
   };
   auto reply_now = [&] { step.effects.replies.push_back({ticket, std::move(response)}); };
 
-  std::vector<TopicPartition> known;
+  std::vector<GroupTopicPartition> known;
   for (const auto& [partition, unused] : asked) {
     if (hooks_.partition_exists(partition.first, partition.second))
       known.push_back(partition);
@@ -132,12 +132,12 @@ void GroupCoordinator::commit(Step& step, ReplyTicket ticket, const Request& req
   ErrorCode error = commit_target(step, request.group_id, generation_of(request), request.member_id,
                                   request.group_instance_id, is_txn, &group);
   if (error != ErrorCode::none) {
-    for (const TopicPartition& partition : known) answer(partition, error);
+    for (const GroupTopicPartition& partition : known) answer(partition, error);
     return reply_now();
   }
   PendingAppend pending;
   pending.kind = is_txn ? PendingAppend::Kind::txn_commit : PendingAppend::Kind::commit;
-  for (const TopicPartition& partition : known) {
+  for (const GroupTopicPartition& partition : known) {
     CommittedOffset& committed = asked.at(partition).committed;
     if (utf16_length(committed.metadata) > static_cast<size_t>(config_.offset_metadata_max_bytes))
       answer(partition, ErrorCode::offset_metadata_too_large);
@@ -284,7 +284,7 @@ void GroupCoordinator::complete_txn(int64_t producer_id, const std::vector<int32
 namespace {
 
 // Fills an answered partition. missing: what to say where nothing is committed.
-void answer_offset(const Group* group, const TopicPartition& partition, bool require_stable,
+void answer_offset(const Group* group, const GroupTopicPartition& partition, bool require_stable,
                    ErrorCode missing, auto& answered) {
   answered.partition_index = partition.second;
   answered.committed_offset = kUnset;
@@ -362,9 +362,9 @@ kmsg::OffsetFetchResponse GroupCoordinator::offset_fetch(const kmsg::OffsetFetch
 // -----------------------------------------------------------------------------
 
 void GroupCoordinator::append_tombstones(Step& step, Group& group,
-                                         const std::vector<TopicPartition>& removed) {
+                                         const std::vector<GroupTopicPartition>& removed) {
   std::vector<GroupRecord> records;
-  for (const TopicPartition& partition : removed)
+  for (const GroupTopicPartition& partition : removed)
     records.push_back(offset_tombstone(group.id, partition));
   bool is_done = group.is(GroupState::empty) && group.offsets.empty();
   // A group that never completed a round has no record of its own.
@@ -394,10 +394,10 @@ void GroupCoordinator::expire_offsets(Step& step) {
     bool is_empty = group.protocol_type && group.is(GroupState::empty);
     bool is_subscribed =
         group.is_consumer_group() && group.subscribed_topics && group.is(GroupState::stable);
-    std::vector<TopicPartition> removed;
+    std::vector<GroupTopicPartition> removed;
     if (is_empty || is_subscribed || !group.protocol_type) {
       removed = group.offsets.remove_if(
-          [&](const TopicPartition& partition, const CommittedOffset& committed) {
+          [&](const GroupTopicPartition& partition, const CommittedOffset& committed) {
             if (is_subscribed && group.subscribed_topics->contains(partition.first)) return false;
             if (committed.expire_timestamp_ms) return wall_ms >= *committed.expire_timestamp_ms;
             bool from_state = is_empty && group.state_timestamp_ms != -1;
@@ -426,7 +426,7 @@ kmsg::DeleteGroupsResponse GroupCoordinator::delete_groups(const kmsg::DeleteGro
     if (group != nullptr && !group->is(GroupState::empty)) error = ErrorCode::non_empty_group;
     result.error_code = error;
     if (error != ErrorCode::none) continue;
-    std::vector<TopicPartition> removed;
+    std::vector<GroupTopicPartition> removed;
     for (const auto& [partition, unused] : group->offsets.committed()) removed.push_back(partition);
     for (int64_t producer_id : group->offsets.producers()) forget_producer(producer_id, group_id);
     group->offsets = {};
@@ -449,7 +449,7 @@ kmsg::OffsetDeleteResponse GroupCoordinator::offset_delete(const kmsg::OffsetDel
     error = ErrorCode::non_empty_group;
   response.error_code = error;
   if (error == ErrorCode::none) {
-    std::vector<TopicPartition> removed;
+    std::vector<GroupTopicPartition> removed;
     for (const auto& topic : request.topics) {
       auto& answered = response.topics.emplace_back();
       answered.name = topic.name;
@@ -480,8 +480,8 @@ void GroupCoordinator::on_partitions_deleted(
   for (const auto& [group_id, group] : groups_) group_ids.push_back(group_id);
   for (const std::string& group_id : group_ids) {
     Group& group = *find_mutable(group_id);
-    std::vector<TopicPartition> removed;
-    for (const TopicPartition& partition : partitions)
+    std::vector<GroupTopicPartition> removed;
+    for (const GroupTopicPartition& partition : partitions)
       if (group.offsets.remove(partition)) removed.push_back(partition);
     append_tombstones(step, group, removed);
   }

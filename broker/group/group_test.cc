@@ -133,7 +133,7 @@ TEST_CASE("records have Apache's layout") {
 
   auto parsed = std::get<ParsedOffset>(parse_group_record(record.key, record.value->bytes()));
   CHECK(parsed.group_id == "g");
-  CHECK(parsed.partition == TopicPartition{"t", 3});
+  CHECK(parsed.partition == GroupTopicPartition{"t", 3});
   CHECK(parsed.value->leader_epoch == 7);
   std::string later = from_hex("0003000167");  // a key version of some later coordinator
   CHECK(std::holds_alternative<UnknownRecord>(parse_group_record(as_bytes(later), std::nullopt)));

@@ -35,12 +35,12 @@ struct GroupCoordinator::PendingAppend {
 
   // commit, txn_commit: the answer if the log accepts, and what was accepted
   GroupEffects::Reply reply;
-  std::vector<std::pair<TopicPartition, CommittedOffset>> offsets;
+  std::vector<std::pair<GroupTopicPartition, CommittedOffset>> offsets;
   int64_t producer_id = -1;
 };
 
 struct GroupCoordinator::Loading {
-  using GroupTopicPartition = std::pair<std::string, TopicPartition>;
+  using GroupTopicPartition = std::pair<std::string, GroupTopicPartition>;
   std::map<GroupTopicPartition, GroupOffsets::Logged> offsets;
   std::map<int64_t, std::map<GroupTopicPartition, GroupOffsets::Logged>> pending_txn;
   std::map<std::string, ParsedGroup> groups;

@@ -4,11 +4,11 @@
 
 namespace ottla::broker {
 
-void GroupOffsets::prepare(const TopicPartition& partition, const CommittedOffset& value) {
+void GroupOffsets::prepare(const GroupTopicPartition& partition, const CommittedOffset& value) {
   pending_[partition] = value;
 }
 
-void GroupOffsets::appended(const TopicPartition& partition, const CommittedOffset& value,
+void GroupOffsets::appended(const GroupTopicPartition& partition, const CommittedOffset& value,
                             int64_t log_offset) {
   auto pending = pending_.find(partition);
   if (pending == pending_.end()) return;  // removed meanwhile
@@ -16,17 +16,17 @@ void GroupOffsets::appended(const TopicPartition& partition, const CommittedOffs
   if (pending->second == value) pending_.erase(pending);
 }
 
-void GroupOffsets::failed(const TopicPartition& partition, const CommittedOffset& value) {
+void GroupOffsets::failed(const GroupTopicPartition& partition, const CommittedOffset& value) {
   auto pending = pending_.find(partition);
   if (pending != pending_.end() && pending->second == value) pending_.erase(pending);
 }
 
-void GroupOffsets::prepare_txn(int64_t producer_id, const TopicPartition& partition,
+void GroupOffsets::prepare_txn(int64_t producer_id, const GroupTopicPartition& partition,
                                const CommittedOffset& value) {
   pending_txn_[producer_id][partition] = {value, -1};
 }
 
-void GroupOffsets::appended_txn(int64_t producer_id, const TopicPartition& partition,
+void GroupOffsets::appended_txn(int64_t producer_id, const GroupTopicPartition& partition,
                                 const CommittedOffset& value, int64_t log_offset) {
   auto txn = pending_txn_.find(producer_id);
   if (txn == pending_txn_.end()) return;
@@ -35,7 +35,7 @@ void GroupOffsets::appended_txn(int64_t producer_id, const TopicPartition& parti
     pending->second.log_offset = log_offset;
 }
 
-void GroupOffsets::failed_txn(int64_t producer_id, const TopicPartition& partition) {
+void GroupOffsets::failed_txn(int64_t producer_id, const GroupTopicPartition& partition) {
   auto txn = pending_txn_.find(producer_id);
   if (txn == pending_txn_.end()) return;
   txn->second.erase(partition);
@@ -52,18 +52,18 @@ void GroupOffsets::complete_txn(int64_t producer_id, bool commit) {
   pending_txn_.erase(txn);
 }
 
-void GroupOffsets::restore(const TopicPartition& partition, Logged logged) {
+void GroupOffsets::restore(const GroupTopicPartition& partition, Logged logged) {
   auto [committed, inserted] = committed_.try_emplace(partition, logged);
   if (!inserted && committed->second.log_offset <= logged.log_offset)
     committed->second = std::move(logged);
 }
 
-void GroupOffsets::restore_txn(int64_t producer_id, const TopicPartition& partition,
+void GroupOffsets::restore_txn(int64_t producer_id, const GroupTopicPartition& partition,
                                Logged logged) {
   pending_txn_[producer_id][partition] = std::move(logged);
 }
 
-bool GroupOffsets::remove(const TopicPartition& partition) {
+bool GroupOffsets::remove(const GroupTopicPartition& partition) {
   pending_.erase(partition);
   for (auto txn = pending_txn_.begin(); txn != pending_txn_.end();) {
     txn->second.erase(partition);
@@ -72,9 +72,9 @@ bool GroupOffsets::remove(const TopicPartition& partition) {
   return committed_.erase(partition) != 0;
 }
 
-std::vector<TopicPartition> GroupOffsets::remove_if(
-    const std::function<bool(const TopicPartition&, const CommittedOffset&)>& expired) {
-  std::vector<TopicPartition> removed;
+std::vector<GroupTopicPartition> GroupOffsets::remove_if(
+    const std::function<bool(const GroupTopicPartition&, const CommittedOffset&)>& expired) {
+  std::vector<GroupTopicPartition> removed;
   for (auto at = committed_.begin(); at != committed_.end();) {
     if (!pending_.contains(at->first) && expired(at->first, at->second.value)) {
       removed.push_back(at->first);
@@ -86,12 +86,12 @@ std::vector<TopicPartition> GroupOffsets::remove_if(
   return removed;
 }
 
-const CommittedOffset* GroupOffsets::find(const TopicPartition& partition) const {
+const CommittedOffset* GroupOffsets::find(const GroupTopicPartition& partition) const {
   auto at = committed_.find(partition);
   return at == committed_.end() ? nullptr : &at->second.value;
 }
 
-bool GroupOffsets::has_pending(const TopicPartition& partition) const {
+bool GroupOffsets::has_pending(const GroupTopicPartition& partition) const {
   if (pending_.contains(partition)) return true;
   for (const auto& [producer_id, offsets] : pending_txn_)
     if (offsets.contains(partition)) return true;

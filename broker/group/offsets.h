@@ -15,7 +15,7 @@
 
 namespace ottla::broker {
 
-using TopicPartition = std::pair<std::string, int32_t>;
+using GroupTopicPartition = std::pair<std::string, int32_t>;
 
 struct CommittedOffset {
   int64_t offset = -1;
@@ -32,43 +32,43 @@ class GroupOffsets {
     CommittedOffset value;
     int64_t log_offset = -1;  // base offset of the batch that carries it; -1: not yet appended
   };
-  using Offsets = std::map<TopicPartition, Logged>;
+  using Offsets = std::map<GroupTopicPartition, Logged>;
 
   // -- Commits of consumers -----------------------------------------------------------------------
-  void prepare(const TopicPartition& partition, const CommittedOffset& value);
-  void appended(const TopicPartition& partition, const CommittedOffset& value, int64_t log_offset);
-  void failed(const TopicPartition& partition, const CommittedOffset& value);
+  void prepare(const GroupTopicPartition& partition, const CommittedOffset& value);
+  void appended(const GroupTopicPartition& partition, const CommittedOffset& value, int64_t log_offset);
+  void failed(const GroupTopicPartition& partition, const CommittedOffset& value);
 
   // -- Commits inside transactions
   // -----------------------------------------------------------------
-  void prepare_txn(int64_t producer_id, const TopicPartition& partition,
+  void prepare_txn(int64_t producer_id, const GroupTopicPartition& partition,
                    const CommittedOffset& value);
-  void appended_txn(int64_t producer_id, const TopicPartition& partition,
+  void appended_txn(int64_t producer_id, const GroupTopicPartition& partition,
                     const CommittedOffset& value, int64_t log_offset);
-  void failed_txn(int64_t producer_id, const TopicPartition& partition);
+  void failed_txn(int64_t producer_id, const GroupTopicPartition& partition);
   void complete_txn(int64_t producer_id, bool commit);
   bool has_txn(int64_t producer_id) const { return pending_txn_.contains(producer_id); }
 
   // -- Loading
   // ---------------------------------------------------------------------------------------
-  void restore(const TopicPartition& partition, Logged logged);
-  void restore_txn(int64_t producer_id, const TopicPartition& partition, Logged logged);
+  void restore(const GroupTopicPartition& partition, Logged logged);
+  void restore_txn(int64_t producer_id, const GroupTopicPartition& partition, Logged logged);
 
   // True if it was committed; what is pending for it is dropped as well.
-  bool remove(const TopicPartition& partition);
+  bool remove(const GroupTopicPartition& partition);
   // Removes and returns those committed for which `expired` holds and nothing is on its way.
-  std::vector<TopicPartition> remove_if(
-      const std::function<bool(const TopicPartition&, const CommittedOffset&)>& expired);
+  std::vector<GroupTopicPartition> remove_if(
+      const std::function<bool(const GroupTopicPartition&, const CommittedOffset&)>& expired);
 
-  const CommittedOffset* find(const TopicPartition& partition) const;
-  bool has_pending(const TopicPartition& partition) const;
+  const CommittedOffset* find(const GroupTopicPartition& partition) const;
+  bool has_pending(const GroupTopicPartition& partition) const;
   const Offsets& committed() const { return committed_; }
   bool empty() const { return committed_.empty() && pending_.empty() && pending_txn_.empty(); }
   std::vector<int64_t> producers() const;
 
  private:
   Offsets committed_;
-  std::map<TopicPartition, CommittedOffset> pending_;
+  std::map<GroupTopicPartition, CommittedOffset> pending_;
   std::map<int64_t, Offsets> pending_txn_;
 };
 

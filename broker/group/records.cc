@@ -32,7 +32,7 @@ bool decode_all(Bytes bytes, Message& message, int16_t newest, int16_t* version_
   return message.decode(reader, version) && reader.ok();
 }
 
-Buffer offset_key(std::string_view group_id, const TopicPartition& partition) {
+Buffer offset_key(std::string_view group_id, const GroupTopicPartition& partition) {
   kmsg::OffsetCommitKey key;
   key.group = group_id;
   key.topic = partition.first;
@@ -76,7 +76,7 @@ ParsedRecord parse_group(Bytes key_bytes, const std::optional<Bytes>& value_byte
 
 }  // namespace
 
-GroupRecord offset_record(std::string_view group_id, const TopicPartition& partition,
+GroupRecord offset_record(std::string_view group_id, const GroupTopicPartition& partition,
                           const CommittedOffset& committed) {
   kmsg::OffsetCommitValue value;
   value.offset = committed.offset;
@@ -93,7 +93,7 @@ GroupRecord offset_record(std::string_view group_id, const TopicPartition& parti
   return {offset_key(group_id, partition), with_version(value, version)};
 }
 
-GroupRecord offset_tombstone(std::string_view group_id, const TopicPartition& partition) {
+GroupRecord offset_tombstone(std::string_view group_id, const GroupTopicPartition& partition) {
   return {offset_key(group_id, partition), std::nullopt};
 }
 

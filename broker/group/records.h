@@ -15,15 +15,15 @@
 
 namespace ottla::broker {
 
-GroupRecord offset_record(std::string_view group_id, const TopicPartition& partition,
+GroupRecord offset_record(std::string_view group_id, const GroupTopicPartition& partition,
                           const CommittedOffset& value);
-GroupRecord offset_tombstone(std::string_view group_id, const TopicPartition& partition);
+GroupRecord offset_tombstone(std::string_view group_id, const GroupTopicPartition& partition);
 GroupRecord group_record(std::string_view group_id, const kmsg::GroupMetadataValue& value);
 GroupRecord group_tombstone(std::string_view group_id);
 
 struct ParsedOffset {
   std::string group_id;
-  TopicPartition partition;
+  GroupTopicPartition partition;
   std::optional<CommittedOffset> value;  // null: tombstone
 };
 struct ParsedGroup {
