@@ -101,8 +101,10 @@ class LogManager {
   Result<void> load_dir(Dir& dir);
   Result<void> load_partition(Dir& dir, const std::string& name, const TopicPartition& tp);
   void take_offline(Dir& dir, const Error& error);
-  void write_checkpoint(Dir& dir, const char* name,
-                        const std::function<std::optional<int64_t>(PartitionLog&)>& value);
+  PartitionLog::Options log_options(Dir& dir, const TopicPartition& tp);
+  std::vector<std::pair<std::string, std::string>> checkpoints_of(Dir& dir);  // file name, text
+  void checkpoint(size_t which);
+  void write_checkpoint(Dir& dir, const std::string& name, std::string text);
   Dir* pick_dir();
   void remove_later(Dir& dir, std::string path, int64_t delay_ms);
   struct Task;
@@ -114,6 +116,7 @@ class LogManager {
   std::map<TopicPartition, Loaded> logs_;
   std::map<TopicPartition, Dir*> offline_;
   std::vector<std::unique_ptr<Task>> tasks_;
+  std::vector<std::unique_ptr<Task>> removals_;
   std::vector<std::unique_ptr<PartitionLog>> retired_;  // failed logs whose caller may be above us
   bool stopped_ = false;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

@@ -32,7 +32,7 @@ class Segment;
 
 struct Appended {
   Refusal refusal = Refusal::none;
-  std::string message;          // why; Produce's ErrorMessage when client_message, else that is null
+  std::string message;  // why; Produce's ErrorMessage when client_message, else that is null
   bool client_message = false;
   std::vector<RecordError> record_errors;
   bool duplicate = false;     // the offsets are those of the first append
@@ -138,7 +138,7 @@ class PartitionLog {
   // --- cutting
   Result<void> truncate_to(int64_t offset);  // follower: leo becomes `offset`
   Result<void> truncate_fully_and_start_at(int64_t offset);
-  // DeleteRecords: raises the log start offset; offset_out_of_range above hw or below the start,
+  // DeleteRecords: raises the log start offset (or leaves it); offset_out_of_range above hw,
   // policy_violation without cleanup.policy=delete. -1 means hw. Persisted by the manager's
   // checkpoint.
   Refusal delete_records(int64_t offset);
@@ -159,6 +159,7 @@ class PartitionLog {
   int64_t first_segment_base_offset() const;
   LogStats stats() const;
   bool failed() const { return failed_; }
+  void give_up();  // its directory went offline: refuse everything, tell the waiters
   // Rolls to a new segment now; false when the log failed.
   bool roll();
   // Flush due by flush.ms? Called by the manager's timer.
@@ -166,12 +167,15 @@ class PartitionLog {
   // Blocking: flushes, writes indexes and a producer snapshot. The log takes no calls afterwards.
   Result<void> close();
   // The directory was renamed (deletion): files are found under the new path from now on.
-  void renamed(std::string dir) { dir_ = std::move(dir); }
+  void renamed(const std::string& dir);
   std::string describe() const;
-  void check_invariants();  // reads; for tests and the simulator
+  // Reads everything: offsets grow, checksums hold, index entries point at their batches. For tests
+  // and the simulator; the error says what is wrong.
+  Result<void> check_invariants();
 
-  struct Boundary {  // where a recent append began
-    int64_t offset = 0;
+  struct Boundary {  // where a recent batch lies
+    int64_t base_offset = 0;
+    int64_t last_offset = 0;
     uint64_t position = 0;
   };
 
@@ -179,31 +183,53 @@ class PartitionLog {
   friend class LogRecovery;
   PartitionLog(rt::World world, Options options);
   Segment& active() { return *segments_.rbegin()->second; }
-  Segment& active() const { return *segments_.rbegin()->second; }
+  const Segment& active() const { return *segments_.rbegin()->second; }
+  int64_t end_of(const Segment& segment) const;  // the next segment's base, or leo
   ValidateRules rules() const;
-  Appended append_bytes(Bytes set, const Validated& validated, Origin origin, int32_t leader_epoch);
-  Result<void> write_batches(Bytes set, int64_t first_offset, int64_t last_offset,
-                             int64_t max_timestamp, int64_t offset_of_max_timestamp);
+
+  // append.cc
+  Appended append_validated(Bytes set, const Validated& validated, Origin origin,
+                            int32_t leader_epoch);
+  Result<void> append_chunk(Bytes set, int64_t first_offset, int64_t last_offset,
+                            int64_t max_timestamp);
+  Result<void> note_batches(Bytes set, uint64_t position);
+  Result<void> learn_batch(const BatchView& batch);
   Result<void> maybe_roll(uint64_t incoming_bytes, int64_t incoming_max_timestamp,
-                          int64_t last_offset);
+                          int64_t first_offset, int64_t last_offset);
   Result<void> roll_to(int64_t base_offset);
-  Result<std::shared_ptr<Segment>> segment_for(int64_t offset);
-  Result<uint64_t> position_of(Segment& segment, int64_t offset);
+  int64_t roll_jitter_ms() const;
+
+  // flush.cc
   void start_flush();
-  void flush_done(int64_t target, uint64_t generation, Result<void> result);
+  void flush_done(int64_t target, Result<void> result);
   void fire_waiters();
-  void fail_log(const Error& error);
-  Refusal storage_error(const Error& error);
-  Result<void> write_epochs();
-  Result<void> write_producer_snapshot();
-  Result<void> rebuild_producers(int64_t up_to);
-  Result<void> delete_snapshots(int64_t from, int64_t below);
+  Refusal fail_log(const Error& error);
+  void epochs_changed();
+
+  // read.cc
+  std::shared_ptr<Segment> segment_for(int64_t offset);
+  Result<uint64_t> position_of(Segment& segment, int64_t offset);
+  Result<std::optional<TimestampOffset>> search_segment(Segment& segment, uint64_t from,
+                                                        int64_t timestamp);
+
+  // cut.cc
+  Result<void> truncate_segments(int64_t offset);
+  void set_log_start(int64_t offset);
   void remove_segments(const std::vector<int64_t>& bases);
-  void segments_below_start_went();
+  std::vector<int64_t> retention_victims(int64_t now_wall_ms);
+  Result<void> delete_snapshots(int64_t from, int64_t below);
+  void remove_files_later(std::vector<std::string> paths);
+
+  // producers.cc
+  Result<void> write_producer_snapshot();
+  Result<void> rebuild_producers(int64_t newest_snapshot, int64_t up_to);
+  Result<void> append_aborted(const AbortedTxn& txn);
+  Result<std::vector<int64_t>> snapshot_offsets();
 
   // Fixed after construction.
   rt::World world_;
   TopicPartition tp_;
+  std::string tp_text_;
   int64_t producer_id_expiration_ms_;
   std::function<void(const Error&)> on_failure_;
   uint64_t jitter_seed_;
@@ -218,6 +244,7 @@ class PartitionLog {
   int64_t leo_ = 0;
   int64_t hw_ = 0;
   int64_t recovery_point_ = 0;
+  int64_t last_snapshot_offset_ = -1;
 
   // Volatile.
   LogConfig config_;
@@ -226,10 +253,13 @@ class PartitionLog {
   int64_t last_flush_wall_ms_ = 0;
   bool flush_posted_ = false;
   bool flushing_ = false;
-  int64_t flush_wanted_ = 0;  // some caller waits for this offset
-  uint64_t truncations_ = 0;  // a flush that began before a truncation proves less
+  int64_t flush_wanted_ = 0;               // flush until this offset is durable
+  int64_t flush_ceiling_ = 0;              // a truncation below a running flush's target lowers it
+  std::shared_ptr<rt::File> epochs_file_;  // written, not yet synced
   std::multimap<int64_t, Fn<void(bool)>> waiters_;
-  std::deque<Boundary> recent_;  // of the active segment; tail readers look here first
+  std::deque<Boundary>
+      recent_;  // batches of the active segment's end; tail readers look here first
+  std::vector<std::unique_ptr<rt::Timer>> removals_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // guards posted callbacks
 };
 

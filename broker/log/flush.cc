@@ -1,0 +1,159 @@
+// PartitionLog: making appended bytes durable without blocking the loop, and failing.
+#include "broker/log/names.h"
+#include "broker/log/partition_log.h"
+#include "broker/log/segment.h"
+
+namespace ottla::broker {
+
+void PartitionLog::flush() {
+  if (failed_ || closed_ || leo_ <= recovery_point_) return;
+  flush_wanted_ = leo_;
+  if (flushing_ || flush_posted_) return;
+  // What else this turn of the loop appends shares the sync.
+  flush_posted_ = true;
+  world_.loop.post([this, alive = std::weak_ptr<int>(alive_)] {
+    if (alive.expired()) return;
+    flush_posted_ = false;
+    if (!flushing_ && !failed_ && !closed_) start_flush();
+  });
+}
+
+void PartitionLog::flush_if_due(int64_t now_wall_ms) {
+  if (config_.flush_ms == INT64_MAX || now_wall_ms - last_flush_wall_ms_ < config_.flush_ms) return;
+  flush();
+}
+
+// Segments with unsynced bytes or names, oldest first. One that was only written to is synced by
+// itself; otherwise one trip to the disk pool does all of them and the directories.
+void PartitionLog::start_flush() {
+  struct Step {
+    std::shared_ptr<Segment> segment;
+    std::vector<std::shared_ptr<rt::File>> files;
+  };
+  int64_t target = flush_ceiling_ = leo_;
+  std::vector<Step> steps;
+  bool names = false;
+  for (auto& [base, segment] : segments_) {
+    bool sealed = segment != segments_.rbegin()->second;
+    bool indexes = sealed && (segment->offset_index().dirty() || segment->time_index().dirty());
+    if (!segment->log_dirty && !segment->name_dirty && !indexes) continue;
+    auto file = segment->file();
+    if (!file) {
+      fail_log(file.error());
+      return;
+    }
+    Step step{segment, {*file}};
+    if (indexes) {
+      step.files.push_back(segment->offset_index().file());
+      step.files.push_back(segment->time_index().file());
+      segment->offset_index().mark_synced();
+      segment->time_index().mark_synced();
+    }
+    names |= segment->name_dirty;
+    // Writes from here on are another flush's.
+    segment->log_dirty = false;
+    segment->name_dirty = false;
+    steps.push_back(std::move(step));
+  }
+  if (epochs_file_) {
+    steps.push_back({nullptr, {std::move(epochs_file_)}});
+    epochs_file_ = nullptr;
+    names = true;
+  }
+  flushing_ = true;
+  last_flush_wall_ms_ = world_.loop.wall_ms();
+  auto alive = std::weak_ptr<int>(alive_);
+  if (steps.size() == 1 && steps[0].files.size() == 1 && !names) {
+    steps[0].files[0]->sync([this, alive, target](Result<void> result) {
+      if (!alive.expired()) flush_done(target, std::move(result));
+    });
+    return;
+  }
+  auto outcome = std::make_shared<Result<void>>();
+  auto work = [outcome, names, steps = std::move(steps), dir = dir_,
+               &disk = world_.disk]() -> void {
+    auto all = [&]() -> Result<void> {
+      for (const Step& step : steps)
+        for (const auto& file : step.files)
+          if (file) OTTLA_TRY(file->sync_now());
+      if (names) {
+        OTTLA_TRY(disk.sync_dir(dir));
+        OTTLA_TRY(disk.sync_dir(rt::parent_of(dir)));
+      }
+      return {};
+    };
+    *outcome = all();
+  };
+  world_.disk.run_blocking(std::move(work), [this, alive, target, outcome] {
+    if (!alive.expired()) flush_done(target, std::move(*outcome));
+  });
+}
+
+void PartitionLog::flush_done(int64_t target, Result<void> result) {
+  flushing_ = false;
+  if (closed_) return;
+  if (!result) {
+    // A directory renamed for deletion under the flush is no failing disk.
+    if (result.error().code == Errc::not_found) return;
+    fail_log(result.error());
+    return;
+  }
+  target = std::min(target, flush_ceiling_);
+  if (target > recovery_point_) recovery_point_ = target;
+  fire_waiters();
+  if (flush_wanted_ > recovery_point_ && !failed_ && !closed_) {
+    flush_wanted_ = std::min(flush_wanted_, leo_);
+    if (flush_wanted_ > recovery_point_) start_flush();
+  }
+}
+
+void PartitionLog::when_durable(int64_t offset, Fn<void(bool)> done) {
+  waiters_.emplace(offset, std::move(done));
+  if (failed_ || recovery_point_ >= offset)
+    world_.loop.post([this, alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired()) fire_waiters();
+    });
+}
+
+void PartitionLog::fire_waiters() {
+  auto alive = std::weak_ptr<int>(alive_);
+  while (!waiters_.empty() && (failed_ || waiters_.begin()->first <= recovery_point_)) {
+    auto done = std::move(waiters_.extract(waiters_.begin()).mapped());
+    done(!failed_);
+    if (alive.expired()) return;  // the callback ended us
+  }
+}
+
+// Never called from inside the caller's call: the manager drops logs in on_failure.
+Refusal PartitionLog::fail_log(const Error& error) {
+  if (failed_) return Refusal::kafka_storage_error;
+  failed_ = true;
+  world_.loop.post([this, alive = std::weak_ptr<int>(alive_), error] {
+    if (alive.expired()) return;
+    fire_waiters();
+    if (!alive.expired() && on_failure_) on_failure_(error);
+  });
+  return Refusal::kafka_storage_error;
+}
+
+void PartitionLog::give_up() {
+  on_failure_ = nullptr;
+  fail_log({Errc::io, "the log directory is offline"});
+}
+
+// Written and renamed, not synced: the next flush does that, before durable_offset() covers what
+// the epoch wrote. A file that a crash tears is made again from the batches.
+void PartitionLog::epochs_changed() {
+  auto write = [&]() -> Result<void> {
+    std::string path = dir_ + "/" + kEpochFile, temporary = path + ".tmp";
+    OTTLA_ASSIGN(auto file, world_.disk.open(temporary, rt::OpenMode::create));
+    OTTLA_TRY(file->truncate(0));
+    OTTLA_TRY(file->write_at(0, as_bytes(epochs_.encode())));
+    OTTLA_TRY(world_.disk.rename(temporary, path));
+    epochs_file_ = std::move(file);
+    return {};
+  };
+  if (auto written = write(); !written) fail_log(written.error());
+}
+
+}  // namespace ottla::broker

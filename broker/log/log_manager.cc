@@ -1,0 +1,354 @@
+// LogManager: directories, loading, and the end. Background work is in log_manager_tasks.cc.
+#include "broker/log/log_manager.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "broker/log/log_dir.h"
+#include "broker/log/names.h"
+#include "common/base/log.h"
+
+namespace ottla::broker {
+namespace {
+constexpr log::Room kLog{"broker.logs"};
+
+std::string trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\r' || text.back() == '\t'))
+    text.remove_suffix(1);
+  return std::string(text);
+}
+
+Result<MetaProperties> parse_meta(const std::string& path, std::string_view text) {
+  MetaProperties meta;
+  LineReader lines(text);
+  std::string_view line;
+  while (lines.next(line)) {
+    std::string clean = trimmed(line);
+    size_t equals = clean.find('=');
+    if (clean.empty() || clean[0] == '#' || equals == std::string::npos) continue;
+    std::string key = trimmed(clean.substr(0, equals)), value = trimmed(clean.substr(equals + 1));
+    int64_t number = 0;
+    if (key == "version" && value != "0")
+      return fail(Errc::invalid, path + " has version=" + value +
+                                     ": the directory belongs to a KRaft node; "
+                                     "point log.dirs at another directory");
+    if (key == "cluster.id") meta.cluster_id = value;
+    if (key == "broker.id") {
+      if (!parse_i64(value, number) || number < 0 || number > INT32_MAX)
+        return fail(Errc::invalid, path + ": broker.id=" + value +
+                                       " is no broker id; correct it or remove the file");
+      meta.broker_id = static_cast<int32_t>(number);
+    }
+  }
+  return meta;
+}
+
+Result<std::optional<MetaProperties>> read_meta_file(rt::Disk& disk, const std::string& dir) {
+  std::string path = dir + "/" + kMetaFile;
+  std::optional<MetaProperties> none;
+  auto text = rt::read_file(disk, path);
+  if (!text && text.error().code == Errc::not_found) return none;
+  if (!text) return std::unexpected(text.error());
+  OTTLA_ASSIGN(MetaProperties meta, parse_meta(path, *text));
+  return std::optional<MetaProperties>(meta);
+}
+
+// Errors that the operator must mend, of one directory or not; others only take the directory out.
+bool ends_the_start(Errc code) { return code == Errc::invalid || code == Errc::in_use; }
+
+// Absolute, without a trailing slash: one directory has one name.
+std::string clean_path(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+OffsetCheckpoint read_checkpoint(rt::Disk& disk, const std::string& path) {
+  auto text = rt::read_file(disk, path);
+  if (!text) return {};
+  auto offsets = decode_checkpoint(*text);
+  if (offsets) return std::move(*offsets);
+  log::warn(kLog, "checkpoint unreadable, ignored", "file={} why={}", path,
+            offsets.error().context);
+  return {};
+}
+
+}  // namespace
+
+LogManager::LogManager(rt::World world, LogManagerOptions options)
+    : world_(world), options_(std::move(options)) {}
+LogManager::~LogManager() = default;
+
+Result<std::vector<MetaProperties>> LogManager::read_meta(
+    rt::Disk& disk, const std::vector<std::string>& log_dirs) {
+  std::vector<MetaProperties> found;
+  for (const std::string& dir : log_dirs) {
+    auto meta = read_meta_file(disk, clean_path(dir));
+    if (!meta && meta.error().code == Errc::invalid) return std::unexpected(meta.error());
+    if (meta && *meta) found.push_back(**meta);
+  }
+  return found;
+}
+
+Result<std::unique_ptr<LogManager>> LogManager::open(rt::World world, LogManagerOptions options) {
+  auto manager = std::unique_ptr<LogManager>(new LogManager(world, std::move(options)));
+  Instant began = world.loop.now();
+  for (const std::string& path : manager->options_.log_dirs) {
+    auto dir = std::make_unique<Dir>();
+    dir->path = clean_path(path);
+    for (const auto& other : manager->dirs_)
+      if (other->path == dir->path) return fail(Errc::invalid, "log.dirs names " + path + " twice");
+    manager->dirs_.push_back(std::move(dir));
+  }
+  Error last{Errc::io, "log.dirs is empty"};
+  size_t online = 0;
+  for (auto& dir : manager->dirs_) {
+    auto ready = manager->prepare_dir(*dir);
+    if (ready) ready = manager->load_dir(*dir);
+    if (ready) {
+      ++online;
+      continue;
+    }
+    last = ready.error();
+    if (ends_the_start(last.code)) return std::unexpected(last);
+    manager->take_offline(*dir, last);
+  }
+  if (online == 0) return fail(last.code, "no log directory can be used: " + last.context);
+  log::info(kLog, "logs loaded", "dirs={} partitions={} ms={}", online, manager->logs_.size(),
+            (world.loop.now() - began) / 1'000'000);
+  return manager;
+}
+
+Result<void> LogManager::prepare_dir(Dir& dir) {
+  rt::Disk& disk = world_.disk;
+  OTTLA_TRY(disk.make_dirs(dir.path));
+  auto lock = disk.lock(dir.path + "/" + kLockFile);
+  if (!lock && lock.error().code == Errc::in_use)
+    return fail(Errc::in_use, "log directory " + dir.path +
+                                  " is used by another process; stop it or set another log.dirs");
+  if (!lock) return std::unexpected(lock.error());
+  dir.lock = std::move(*lock);
+
+  OTTLA_ASSIGN(auto meta, read_meta_file(disk, dir.path));
+  std::string file = dir.path + "/" + kMetaFile;
+  if (meta && meta->cluster_id && *meta->cluster_id != options_.cluster_id)
+    return fail(
+        Errc::invalid,
+        fmt::format("{} is of cluster {}, this broker joins cluster {}: correct zookeeper.connect, "
+                    "or point log.dirs at another directory",
+                    file, *meta->cluster_id, options_.cluster_id));
+  if (meta && meta->broker_id && *meta->broker_id != options_.broker_id)
+    return fail(
+        Errc::invalid,
+        fmt::format("{} has broker.id={}, the configuration says {}: correct broker.id, or point "
+                    "log.dirs at another directory",
+                    file, *meta->broker_id, options_.broker_id));
+  if (!meta || !meta->cluster_id || !meta->broker_id)
+    OTTLA_TRY(rt::replace_file(disk, file,
+                               as_bytes(fmt::format("#\nversion=0\nbroker.id={}\ncluster.id={}\n",
+                                                    options_.broker_id, options_.cluster_id))));
+  return {};
+}
+
+// Every partition directory; those on their way out are removed, those set aside stay.
+Result<void> LogManager::load_dir(Dir& dir) {
+  rt::Disk& disk = world_.disk;
+  OTTLA_ASSIGN(auto names, disk.list(dir.path));
+  dir.clean = std::binary_search(names.begin(), names.end(), kCleanShutdownFile);
+  dir.recovery_points = read_checkpoint(disk, dir.path + "/" + kRecoveryPointFile);
+  dir.log_starts = read_checkpoint(disk, dir.path + "/" + kLogStartOffsetFile);
+  dir.high_watermarks = read_checkpoint(disk, dir.path + "/" + kHighWatermarkFile);
+  if (dir.clean) {
+    // From here on a kill must not be taken for a clean end.
+    OTTLA_TRY(disk.remove(dir.path + "/" + kCleanShutdownFile));
+    OTTLA_TRY(disk.sync_dir(dir.path));
+  }
+  for (const std::string& name : names) {
+    OTTLA_ASSIGN(rt::FileInfo info, disk.stat(dir.path + "/" + name));
+    if (!info.is_directory || name == "remote-log-index-cache" || name.starts_with(".")) continue;
+    if (name.ends_with(kDeleteDirSuffix)) {
+      remove_later(dir, dir.path + "/" + name, 0);
+      continue;
+    }
+    if (name.ends_with(kStrayDirSuffix) || name.ends_with(kFutureDirSuffix)) {
+      log::warn(kLog, "directory left alone", "dir={}/{}", dir.path, name);
+      continue;
+    }
+    auto tp = partition_of_name(name);
+    if (!tp)
+      return fail(
+          Errc::invalid,
+          fmt::format("{}/{} is no partition directory: move it out of log.dirs", dir.path, name));
+    OTTLA_TRY(load_partition(dir, name, *tp));
+  }
+  return {};
+}
+
+Result<void> LogManager::load_partition(Dir& dir, const std::string& name,
+                                        const TopicPartition& tp) {
+  if (auto twice = logs_.find(tp); twice != logs_.end())
+    return fail(Errc::invalid, fmt::format("{} lies in {} and in {}: move one of them away", name,
+                                           dir.path, twice->second.dir->path));
+  PartitionLog::Options options = log_options(dir, tp);
+  options.clean_shutdown = dir.clean;
+  auto value = [&](const OffsetCheckpoint& offsets) {
+    auto found = offsets.find(tp);
+    return found == offsets.end() ? int64_t{0} : found->second;
+  };
+  options.recovery_point = value(dir.recovery_points);
+  options.log_start_offset = value(dir.log_starts);
+  options.high_watermark = value(dir.high_watermarks);
+  OTTLA_ASSIGN(auto log, PartitionLog::open(world_, std::move(options)));
+  logs_[tp] = {std::move(log), &dir};
+  ++dir.partitions;
+  return {};
+}
+
+PartitionLog::Options LogManager::log_options(Dir& dir, const TopicPartition& tp) {
+  PartitionLog::Options options;
+  options.dir = dir.path + "/" + tp.to_string();
+  options.tp = tp;
+  if (options_.config_for) options.config = options_.config_for(tp.topic);
+  options.producer_id_expiration_ms = options_.producer_id_expiration_ms;
+  options.jitter_seed = std::hash<std::string>{}(options.dir);
+  options.on_failure = [this, &dir, alive = std::weak_ptr<int>(alive_)](const Error& error) {
+    if (!alive.expired()) take_offline(dir, error);
+  };
+  return options;
+}
+
+PartitionLog* LogManager::find(const TopicPartition& tp) {
+  auto found = logs_.find(tp);
+  return found == logs_.end() ? nullptr : found->second.log.get();
+}
+
+bool LogManager::is_offline(const TopicPartition& tp) const { return offline_.contains(tp); }
+
+LogManager::Dir* LogManager::pick_dir() {
+  Dir* best = nullptr;
+  for (auto& dir : dirs_)
+    if (dir->online && (best == nullptr || dir->partitions < best->partitions)) best = dir.get();
+  return best;
+}
+
+Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,
+                                                const std::string& topic_id) {
+  if (PartitionLog* log = find(tp)) {
+    if (!topic_id.empty() && log->topic_id().empty()) OTTLA_TRY(log->set_topic_id(topic_id));
+    return log;
+  }
+  if (is_offline(tp)) return fail(Errc::io, tp.to_string() + " lies in an offline log directory");
+  Dir* dir = pick_dir();
+  if (dir == nullptr) return fail(Errc::io, "every log directory is offline");
+  PartitionLog::Options options = log_options(*dir, tp);
+  options.created_now = true;
+  auto log = PartitionLog::open(world_, std::move(options));
+  Result<void> ready;
+  if (log && !topic_id.empty()) ready = (*log)->set_topic_id(topic_id);
+  if (!log) ready = std::unexpected(log.error());
+  if (!ready) {
+    world_.loop.post([this, dir, error = ready.error(), alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired()) take_offline(*dir, error);
+    });
+    return std::unexpected(ready.error());
+  }
+  Loaded& loaded = logs_[tp] = {std::move(*log), dir};
+  ++dir->partitions;
+  return loaded.log.get();
+}
+
+Result<void> LogManager::remove(const TopicPartition& tp) {
+  auto found = logs_.find(tp);
+  if (found == logs_.end()) return {};
+  Dir& dir = *found->second.dir;
+  int64_t delay_ms = found->second.log->config().file_delete_delay_ms;
+  std::string from = found->second.log->dir(), unique;
+  for (int i = 0; i < 2; ++i) unique += fmt::format("{:016x}", world_.entropy.u64());
+  std::string name = tp.topic.substr(0, kMaxDirName - 64) + "-" + std::to_string(tp.partition);
+  std::string to = dir.path + "/" + name + "." + unique + kDeleteDirSuffix;
+  logs_.erase(found);
+  --dir.partitions;
+  dir.recovery_points.erase(tp);
+  auto renamed = world_.disk.rename(from, to);
+  if (!renamed) {
+    take_offline(dir, renamed.error());
+    return renamed;
+  }
+  remove_later(dir, std::move(to), delay_ms);
+  return {};
+}
+
+void LogManager::update_config(const std::string& topic, const LogConfig& config) {
+  for (auto at = logs_.lower_bound({topic, 0}); at != logs_.end() && at->first.topic == topic; ++at)
+    at->second.log->set_config(config);
+}
+
+void LogManager::for_each(const std::function<void(PartitionLog&)>& visit) {
+  for (auto& [tp, loaded] : logs_) visit(*loaded.log);
+}
+
+std::vector<LogDirInfo> LogManager::dirs() const {
+  std::vector<LogDirInfo> infos;
+  for (const auto& dir : dirs_) {
+    LogDirInfo info{dir->path, dir->online, dir->error, 0, dir->partitions};
+    for (const auto& [tp, loaded] : logs_)
+      if (loaded.dir == dir.get()) info.total_bytes += loaded.log->stats().size_bytes;
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+// Once: the directory's logs leave the map, and whoever serves them hears of it.
+void LogManager::take_offline(Dir& dir, const Error& error) {
+  if (!dir.online) return;
+  dir.online = false;
+  dir.error = error;
+  std::vector<TopicPartition> lost;
+  for (auto at = logs_.begin(); at != logs_.end();) {
+    if (at->second.dir != &dir) {
+      ++at;
+      continue;
+    }
+    lost.push_back(at->first);
+    offline_[at->first] = &dir;
+    at->second.log->give_up();
+    retired_.push_back(std::move(at->second.log));
+    at = logs_.erase(at);
+  }
+  log::error(kLog, "log directory offline",
+             "dir={} partitions={} why={} remedy=\"repair the disk and restart\"", dir.path,
+             lost.size(), error.context);
+  if (options_.on_dir_offline) options_.on_dir_offline(dir.path, lost);
+}
+
+bool LogManager::shutdown() {
+  if (stopped_) return true;
+  stopped_ = true;
+  tasks_.clear();
+  bool all = true;
+  for (auto& dir : dirs_) {
+    if (!dir->online) continue;
+    Result<void> done;
+    for (auto& [tp, loaded] : logs_) {
+      if (loaded.dir != dir.get() || !done) continue;
+      done = loaded.log->close();
+    }
+    auto finish = [&]() -> Result<void> {
+      OTTLA_TRY(done);
+      for (auto [name, text] : checkpoints_of(*dir))
+        OTTLA_TRY(rt::replace_file(world_.disk, dir->path + "/" + name, as_bytes(text)));
+      return rt::replace_file(world_.disk, dir->path + "/" + kCleanShutdownFile,
+                              as_bytes(std::string_view("{\"version\":0,\"brokerEpoch\":-1}")));
+    };
+    if (auto finished = finish(); !finished) {
+      log::error(kLog, "log directory not closed", "dir={} why={}", dir->path,
+                 finished.error().context);
+      all = false;
+    }
+    dir->lock = nullptr;
+  }
+  return all;
+}
+
+}  // namespace ottla::broker

@@ -1,0 +1,129 @@
+// PartitionLog: producer snapshots, their replay, and the index of aborted transactions.
+#include "broker/log/names.h"
+#include "broker/log/partition_log.h"
+#include "broker/log/segment.h"
+#include "common/wire/reader.h"
+#include "common/wire/writer.h"
+
+namespace ottla::broker {
+namespace {
+constexpr size_t kAbortedEntry = 34;
+}
+
+Result<std::vector<int64_t>> PartitionLog::snapshot_offsets() {
+  std::vector<int64_t> offsets;
+  OTTLA_ASSIGN(auto names, world_.disk.list(dir_));
+  for (const std::string& name : names)
+    if (auto offset = offset_of_name(name, kSnapshotSuffix)) offsets.push_back(*offset);
+  return offsets;
+}
+
+Result<void> PartitionLog::delete_snapshots(int64_t from, int64_t below) {
+  OTTLA_ASSIGN(auto offsets, snapshot_offsets());
+  for (int64_t offset : offsets)
+    if (offset >= from && offset < below)
+      OTTLA_TRY(world_.disk.remove(dir_ + "/" + file_name(offset, kSnapshotSuffix)));
+  if (last_snapshot_offset_ >= from && last_snapshot_offset_ < below) last_snapshot_offset_ = -1;
+  return {};
+}
+
+// Not synced: a snapshot that a crash tore fails its checksum and is passed over.
+Result<void> PartitionLog::write_producer_snapshot() {
+  int64_t offset = producers_.end_offset();
+  if (offset <= last_snapshot_offset_) return {};
+  std::string content = producers_.encode_snapshot();
+  OTTLA_ASSIGN(auto file, world_.disk.open(dir_ + "/" + file_name(offset, kSnapshotSuffix),
+                                           rt::OpenMode::create));
+  OTTLA_TRY(file->truncate(0));
+  OTTLA_TRY(file->write_at(0, as_bytes(content)));
+  last_snapshot_offset_ = offset;
+  return {};
+}
+
+// The newest sound snapshot not above `newest_snapshot`, and the batches behind it up to `up_to`.
+Result<void> PartitionLog::rebuild_producers(int64_t newest_snapshot, int64_t up_to) {
+  producers_.clear();
+  last_snapshot_offset_ = -1;
+  int64_t from = log_start_offset_;
+  OTTLA_ASSIGN(auto offsets, snapshot_offsets());
+  for (auto at = offsets.rbegin(); at != offsets.rend(); ++at) {
+    if (*at > newest_snapshot || *at > up_to) continue;
+    OTTLA_ASSIGN(std::string content,
+                 rt::read_file(world_.disk, dir_ + "/" + file_name(*at, kSnapshotSuffix)));
+    auto state = ProducerState::decode_snapshot(as_bytes(content), world_.loop.wall_ms(),
+                                                producer_id_expiration_ms_);
+    if (!state) continue;
+    producers_ = std::move(*state);
+    from = std::max(from, *at);
+    last_snapshot_offset_ = *at;
+    break;
+  }
+  producers_.set_end_offset(from);
+  for (auto& [base, segment] : segments_) {
+    if (from >= up_to) break;
+    if (end_of(*segment) <= from || segment->size() == 0) continue;
+    OTTLA_ASSIGN(auto file, segment->file());
+    OTTLA_ASSIGN(uint64_t position, segment->position_of(from));
+    BatchScanner scanner(*file, position, segment->size());
+    while (true) {
+      OTTLA_ASSIGN(auto batch, scanner.next());
+      if (!batch || batch->base_offset >= up_to) break;
+      if (batch->magic != kMagicV2) continue;
+      BatchView view(batch->header);
+      if (!view.has_producer_id()) continue;
+      std::optional<ControlRecord> marker;
+      if (view.control()) {
+        OTTLA_ASSIGN(Buffer whole, read_batch(*file, *batch));
+        marker = read_control(BatchView(whole));
+      }
+      (void)producers_.update(BatchView(batch->header), marker);
+    }
+  }
+  producers_.set_end_offset(up_to);
+  producers_.on_high_watermark(hw_);
+  return {};
+}
+
+void PartitionLog::expire_producers(int64_t now_wall_ms) {
+  producers_.expire(now_wall_ms, producer_id_expiration_ms_);
+}
+
+// ------------------------------------------------------------------------------------- .txnindex
+//   int16 version 0, int64 producer id, int64 first offset, int64 last offset, int64 last stable
+//   offset
+
+Result<void> PartitionLog::append_aborted(const AbortedTxn& txn) {
+  wire::Writer writer;
+  writer.i16(0);
+  writer.i64(txn.producer_id);
+  writer.i64(txn.first_offset);
+  writer.i64(txn.last_offset);
+  writer.i64(txn.last_stable_offset);
+  OTTLA_ASSIGN(auto file, world_.disk.open(active().path(kTxnIndexSuffix), rt::OpenMode::create));
+  return file->write_at(file->size() / kAbortedEntry * kAbortedEntry, writer.bytes());
+}
+
+Result<std::vector<AbortedTxn>> PartitionLog::aborted_transactions(int64_t start, int64_t upper) {
+  std::vector<AbortedTxn> found;
+  auto at = segments_.upper_bound(start);
+  if (at != segments_.begin()) --at;
+  for (; at != segments_.end(); ++at) {
+    auto content = rt::read_file(world_.disk, at->second->path(kTxnIndexSuffix));
+    if (!content && content.error().code == Errc::not_found) continue;
+    if (!content) return std::unexpected(content.error());
+    wire::Reader reader(as_bytes(*content));
+    while (reader.remaining() >= kAbortedEntry) {
+      reader.skip(2);
+      AbortedTxn txn;
+      txn.producer_id = reader.i64();
+      txn.first_offset = reader.i64();
+      txn.last_offset = reader.i64();
+      txn.last_stable_offset = reader.i64();
+      if (txn.last_offset >= start && txn.first_offset < upper) found.push_back(txn);
+      if (txn.last_stable_offset >= upper) return found;
+    }
+  }
+  return found;
+}
+
+}  // namespace ottla::broker

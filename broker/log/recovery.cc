@@ -1,0 +1,324 @@
+// Opening a partition's directory: what a clean shutdown left is believed after a glance at its
+// end; what a kill left is read from the recovery point on and cut at the first batch that is not
+// sound. Source: Kafka documentation, "Log" (recovery); KIP-101 for epochs.
+#include <algorithm>
+
+#include "broker/log/names.h"
+#include "broker/log/partition_log.h"
+#include "broker/log/segment.h"
+#include "common/base/log.h"
+
+namespace ottla::broker {
+namespace {
+constexpr log::Room kLog{"broker.log"};
+constexpr int64_t kProgressMs = 2000;
+}  // namespace
+
+class LogRecovery {
+ public:
+  LogRecovery(PartitionLog& log, const PartitionLog::Options& options)
+      : log_(log), disk_(log.world_.disk), options_(options), started_(log.world_.loop.now()) {}
+
+  Result<void> run() {
+    OTTLA_ASSIGN(auto names, disk_.list(log_.dir_));
+    OTTLA_TRY(finish_cleaning(names));
+    OTTLA_TRY(find_segments(names));
+    OTTLA_TRY(read_small_files());
+    if (log_.segments_.empty()) OTTLA_TRY(begin_empty());
+    log_.log_start_offset_ = std::max(options_.log_start_offset, log_.segments_.begin()->first);
+    log_.recovery_point_ = std::max<int64_t>(options_.recovery_point, 0);
+    OTTLA_TRY(options_.clean_shutdown || options_.created_now ? believe() : scan());
+    settle_offsets();
+    return log_.rebuild_producers(newest_snapshot_, log_.leo_);
+  }
+
+ private:
+  // What a crash of the cleaner (ours or Apache's) or a deletion left half done.
+  Result<void> finish_cleaning(std::vector<std::string>& names) {
+    int64_t lowest_cleaned = INT64_MAX;
+    std::string cleaned_log = std::string(kLogSuffix) + kCleanedSuffix;
+    std::string swap_log = std::string(kLogSuffix) + kSwapSuffix;
+    for (const std::string& name : names)
+      if (auto base = offset_of_name(name, cleaned_log))
+        lowest_cleaned = std::min(lowest_cleaned, *base);
+    bool changed = false;
+    for (const std::string& name : names) {
+      bool split_swap = name.ends_with(kSwapSuffix) && swap_base(name) >= lowest_cleaned;
+      if (!name.ends_with(kDeletedSuffix) && !name.ends_with(kCleanedSuffix) && !split_swap)
+        continue;
+      OTTLA_TRY(disk_.remove(path(name)));
+      changed = true;
+    }
+    for (const std::string& name : names) {
+      auto base = offset_of_name(name, swap_log);
+      if (!base || *base >= lowest_cleaned) continue;
+      OTTLA_TRY(swap_in(names, *base));
+      changed = true;
+    }
+    if (changed) {
+      OTTLA_ASSIGN(names, disk_.list(log_.dir_));
+    }
+    return {};
+  }
+
+  static int64_t swap_base(const std::string& name) {
+    int64_t base = 0;
+    for (size_t i = 0; i < 20 && i < name.size() && name[i] >= '0' && name[i] <= '9'; ++i)
+      base = base * 10 + (name[i] - '0');
+    return base;
+  }
+
+  // A complete replacement: what it replaces goes, then it takes its name.
+  Result<void> swap_in(const std::vector<std::string>& names, int64_t base) {
+    std::string swap_path = log_.dir_ + "/" + file_name(base, kLogSuffix) + kSwapSuffix;
+    OTTLA_ASSIGN(auto file, disk_.open(swap_path, rt::OpenMode::read));
+    BatchScanner scanner(*file, 0, file->size());
+    int64_t next = base;
+    while (true) {
+      OTTLA_ASSIGN(auto batch, scanner.next());
+      if (!batch) break;
+      next = batch->last_offset + 1;
+    }
+    for (const std::string& name : names)
+      for (const char* suffix : {kLogSuffix, kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
+        auto other = offset_of_name(name, suffix);
+        if (other && *other >= base && *other < next) OTTLA_TRY(disk_.remove(path(name)));
+        if (offset_of_name(name, std::string(suffix) + kSwapSuffix) == base)
+          OTTLA_TRY(disk_.rename(path(name), log_.dir_ + "/" + file_name(base, suffix)));
+      }
+    return {};
+  }
+
+  Result<void> find_segments(const std::vector<std::string>& names) {
+    int64_t now = log_.world_.loop.wall_ms();
+    for (const std::string& name : names) {
+      auto base = offset_of_name(name, kLogSuffix);
+      if (!base) continue;
+      OTTLA_ASSIGN(rt::FileInfo info, disk_.stat(path(name)));
+      log_.segments_[*base] = std::make_shared<Segment>(disk_, log_.dir_, *base, info.size, now);
+    }
+    for (const std::string& name : names)
+      for (const char* suffix : {kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
+        auto base = offset_of_name(name, suffix);
+        if (base && !log_.segments_.contains(*base)) OTTLA_TRY(disk_.remove(path(name)));
+      }
+    return {};
+  }
+
+  Result<void> read_small_files() {
+    auto epochs = rt::read_file(disk_, log_.dir_ + "/" + kEpochFile);
+    if (epochs) {
+      auto decoded = EpochCache::decode(*epochs);
+      if (decoded) log_.epochs_ = std::move(*decoded);
+      epochs_lost_ = !decoded;
+    } else if (epochs.error().code != Errc::not_found) {
+      return std::unexpected(epochs.error());
+    }
+    auto metadata = rt::read_file(disk_, log_.dir_ + "/" + kPartitionMetadataFile);
+    if (metadata) {
+      constexpr std::string_view kKey = "topic_id: ";
+      size_t at = metadata->find(kKey);
+      std::string id = at == std::string::npos ? "" : metadata->substr(at + kKey.size(), 22);
+      if (id.size() == 22) log_.topic_id_ = id;  // torn otherwise: set again by the next leader
+    } else if (metadata.error().code != Errc::not_found) {
+      return std::unexpected(metadata.error());
+    }
+    return {};
+  }
+
+  Result<void> begin_empty() {
+    int64_t base = std::max<int64_t>(options_.log_start_offset, 0);
+    auto segment = std::make_shared<Segment>(disk_, log_.dir_, base, 0, log_.world_.loop.wall_ms());
+    OTTLA_TRY(segment->create());
+    log_.segments_[base] = std::move(segment);
+    return {};
+  }
+
+  Result<void> believe() {
+    Segment& last = log_.active();
+    OTTLA_TRY(last.check_indexes(log_.config_.index_interval_bytes));
+    auto end = last.next_offset();
+    if (!end && end.error().code == Errc::corrupt) {
+      log::warn(kLog, "clean shutdown left an unsound log, reading it", "partition={} why={}",
+                log_.tp_text_, end.error().context);
+      return scan();
+    }
+    if (!end) return std::unexpected(end.error());
+    log_.leo_ = std::max(*end, log_.log_start_offset_);
+    newest_snapshot_ = log_.leo_;
+    return {};
+  }
+
+  // Segments from the one that holds the last synced offset on; what lies before was synced with
+  // its indexes.
+  Result<void> scan() {
+    int64_t point = log_.recovery_point_;
+    auto first = log_.segments_.upper_bound(std::max<int64_t>(point - 1, 0));
+    if (first != log_.segments_.begin()) --first;
+    newest_snapshot_ = first->first;
+    OTTLA_TRY(log_.delete_snapshots(newest_snapshot_ + 1, INT64_MAX));
+    if (epochs_lost_) OTTLA_TRY(learn_epochs_below(first->first));
+    uint64_t total = 0, done = 0;
+    for (auto at = first; at != log_.segments_.end(); ++at) total += at->second->size();
+
+    for (auto at = first; at != log_.segments_.end(); ++at) {
+      uint64_t size = at->second->size();
+      OTTLA_ASSIGN(auto recovered, recover_segment(*at->second, point));
+      done += size;
+      report(done, total);
+      bool last = std::next(at) == log_.segments_.end();
+      bool broken =
+          recovered.truncated_bytes > 0 || (!last && recovered.next_offset > std::next(at)->first);
+      log_.leo_ = std::max(recovered.next_offset, log_.log_start_offset_);
+      if (recovered.truncated_bytes > 0)
+        log::info(kLog, "torn end cut", "partition={} segment={} bytes={} leo={}", log_.tp_text_,
+                  at->first, recovered.truncated_bytes, recovered.next_offset);
+      if (!last) OTTLA_TRY(at->second->finish_indexes());
+      if (broken && !last) return drop_after(at->first);
+    }
+    return {};
+  }
+
+  Result<Segment::Recovered> recover_segment(Segment& segment, int64_t point) {
+    segment.name_dirty = true;
+    return segment.recover(point, log_.config_.index_interval_bytes,
+                           [this](const ScannedBatch& batch, Bytes) { learn_epoch(batch); });
+  }
+
+  void learn_epoch(const ScannedBatch& batch) {
+    if (batch.magic != kMagicV2 || batch.leader_epoch < 0) return;
+    auto latest = log_.epochs_.latest();
+    if (!latest || batch.leader_epoch > latest->epoch)
+      epochs_changed_ |= log_.epochs_.assign(batch.leader_epoch, batch.base_offset);
+  }
+
+  // The epoch file was torn: the batches of all synced segments tell again.
+  Result<void> learn_epochs_below(int64_t base) {
+    for (auto& [at, segment] : log_.segments_) {
+      if (at >= base) break;
+      OTTLA_ASSIGN(auto file, segment->file());
+      BatchScanner scanner(*file, 0, segment->size());
+      while (true) {
+        OTTLA_ASSIGN(auto batch, scanner.next());
+        if (!batch) break;
+        learn_epoch(*batch);
+      }
+    }
+    return {};
+  }
+
+  Result<void> drop_after(int64_t base) {
+    std::vector<int64_t> doomed;
+    for (auto at = log_.segments_.upper_bound(base); at != log_.segments_.end(); ++at)
+      doomed.push_back(at->first);
+    for (int64_t later : doomed) {
+      log::warn(kLog, "segment behind a torn one deleted", "partition={} segment={}", log_.tp_text_,
+                later);
+      for (const char* suffix : {kLogSuffix, kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
+        auto removed = disk_.remove(log_.dir_ + "/" + file_name(later, suffix));
+        if (!removed && removed.error().code != Errc::not_found) return removed;
+      }
+      log_.segments_.erase(later);
+    }
+    return disk_.sync_dir(log_.dir_);
+  }
+
+  void settle_offsets() {
+    // A log that begins above all it holds (DeleteRecords, then a crash) starts over there.
+    log_.log_start_offset_ = std::min(log_.log_start_offset_, log_.leo_);
+    log_.recovery_point_ =
+        options_.clean_shutdown ? log_.leo_ : std::min(log_.recovery_point_, log_.leo_);
+    log_.hw_ = std::clamp(options_.high_watermark, log_.log_start_offset_, log_.leo_);
+    bool changed = log_.epochs_.truncate_from_end(log_.leo_ + 1);
+    changed |= log_.epochs_.truncate_from_start(log_.log_start_offset_);
+    if (changed || epochs_changed_) log_.epochs_changed();
+  }
+
+  void report(uint64_t done, uint64_t total) {
+    Instant now = log_.world_.loop.now();
+    if (now - started_ < ms_to_ns(kProgressMs)) return;
+    started_ = now;
+    log::info(kLog, "recovering", "partition={} bytes={}/{}", log_.tp_text_, done, total);
+  }
+
+  std::string path(const std::string& name) const { return log_.dir_ + "/" + name; }
+
+  PartitionLog& log_;
+  rt::Disk& disk_;
+  const PartitionLog::Options& options_;
+  Instant started_;
+  int64_t newest_snapshot_ = INT64_MAX;
+  bool epochs_changed_ = false;
+  bool epochs_lost_ = false;
+};
+
+PartitionLog::PartitionLog(rt::World world, Options options)
+    : world_(world),
+      tp_(options.tp),
+      tp_text_(options.tp.to_string()),
+      producer_id_expiration_ms_(options.producer_id_expiration_ms),
+      on_failure_(std::move(options.on_failure)),
+      jitter_seed_(options.jitter_seed),
+      dir_(std::move(options.dir)),
+      config_(options.config),
+      last_flush_wall_ms_(world.loop.wall_ms()) {}
+
+PartitionLog::~PartitionLog() = default;
+
+Result<std::unique_ptr<PartitionLog>> PartitionLog::open(rt::World world, Options options) {
+  if (options.created_now) OTTLA_TRY(world.disk.make_dirs(options.dir));
+  Options kept = options;
+  auto log = std::unique_ptr<PartitionLog>(new PartitionLog(world, std::move(options)));
+  OTTLA_TRY(LogRecovery(*log, kept).run());
+  return log;
+}
+
+Result<void> PartitionLog::set_topic_id(const std::string& topic_id) {
+  if (topic_id == topic_id_) return {};
+  std::string text = "version: 0\ntopic_id: " + topic_id;
+  auto write = [&]() -> Result<void> {
+    OTTLA_ASSIGN(auto file,
+                 world_.disk.open(dir_ + "/" + kPartitionMetadataFile, rt::OpenMode::create));
+    OTTLA_TRY(file->truncate(0));
+    return file->write_at(0, as_bytes(text));
+  };
+  auto written = write();
+  if (!written) {
+    fail_log(written.error());
+    return written;
+  }
+  topic_id_ = topic_id;
+  return {};
+}
+
+void PartitionLog::renamed(const std::string& dir) {
+  dir_ = dir;
+  for (auto& [base, segment] : segments_) segment->moved(dir);
+}
+
+Result<void> PartitionLog::close() {
+  if (closed_) return {};
+  closed_ = true;
+  if (failed_) return fail(Errc::io, dir_ + ": the log's disk had failed");
+  for (auto& [base, segment] : segments_) {
+    bool last = segment == segments_.rbegin()->second;
+    bool indexes = last || segment->offset_index().dirty() || segment->time_index().dirty();
+    if (indexes && (segment->size() > 0 || last)) {
+      OTTLA_TRY(segment->finish_indexes());
+      if (segment->offset_index().dirty()) OTTLA_TRY(segment->offset_index().sync_now());
+      if (segment->time_index().dirty()) OTTLA_TRY(segment->time_index().sync_now());
+    }
+    if (leo_ > recovery_point_ || segment->log_dirty) {
+      OTTLA_ASSIGN(auto file, segment->file());
+      OTTLA_TRY(file->sync_now());
+    }
+  }
+  producers_.set_end_offset(leo_);
+  OTTLA_TRY(write_producer_snapshot());
+  if (epochs_file_) OTTLA_TRY(epochs_file_->sync_now());
+  OTTLA_TRY(world_.disk.sync_dir(dir_));
+  recovery_point_ = leo_;
+  return {};
+}
+
+}  // namespace ottla::broker
