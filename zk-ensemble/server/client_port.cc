@@ -280,10 +280,12 @@ void ClientPort::sweep() {
   Instant now = world_.loop.now();
   int64_t timeout_ns = ms_to_ns(options_.sessionless_timeout_ms);
   std::vector<ConnId> old;
-  for (const auto& [id, client] : clients_) {
-    bool sessionless = client->closing || !host_.has_session(id);
-    if (sessionless && now - client->opened >= timeout_ns) old.push_back(id);
+  for (ConnId id : host_.without_session()) {
+    Client* client = find(id);
+    if (client != nullptr && now - client->opened >= timeout_ns) old.push_back(id);
   }
+  for (const auto& [id, client] : clients_)
+    if (client->closing && now - client->opened >= timeout_ns) old.push_back(id);
   for (ConnId id : old) {
     ++stats_.sessionless_expired;
     drop(id);

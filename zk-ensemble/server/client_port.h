@@ -48,7 +48,7 @@ class ClientPort {
     virtual bool accepts_frames() const = 0;
     // Some frames were handed over: give out what they caused, now (their answers may be large).
     virtual void on_frames_done() = 0;
-    virtual bool has_session(ConnId conn) const = 0;
+    virtual std::vector<ConnId> without_session() const = 0;
   };
   struct Client;
 

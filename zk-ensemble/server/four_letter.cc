@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include "common/base/endian.h"
 #include "zk-ensemble/txnlog/data_dir.h"
@@ -125,10 +126,17 @@ std::string wchs(OperatorView& view) {
                      data.path_count(), data.watch_count());
 }
 
+std::map<ConnId, int64_t> sessions_of(OperatorView& view) {
+  std::map<ConnId, int64_t> sessions;
+  for (const ConnectionInfo& c : view.pipeline.connections()) sessions[c.id] = c.session;
+  return sessions;
+}
+
 std::string wchc(OperatorView& view) {
   std::string out;
+  auto sessions = sessions_of(view);
   for (const auto& [conn, paths] : view.pipeline.watches().data().by_watcher()) {
-    out += fmt::format("0x{:x}\n", static_cast<uint64_t>(view.pipeline.session_of(conn).value_or(0)));
+    out += fmt::format("0x{:x}\n", static_cast<uint64_t>(sessions[conn]));
     for (const std::string& path : paths) out += "\t" + path + "\n";
   }
   return out + "\n";
@@ -136,10 +144,11 @@ std::string wchc(OperatorView& view) {
 
 std::string wchp(OperatorView& view) {
   std::string out;
+  auto sessions = sessions_of(view);
   for (const auto& [path, conns] : view.pipeline.watches().data().by_path()) {
     out += path + "\n";
     for (ConnId conn : conns)
-      out += fmt::format("\t0x{:x}\n", static_cast<uint64_t>(view.pipeline.session_of(conn).value_or(0)));
+      out += fmt::format("\t0x{:x}\n", static_cast<uint64_t>(sessions[conn]));
   }
   return out + "\n";
 }

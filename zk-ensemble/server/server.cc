@@ -144,7 +144,12 @@ bool Server::accepts_frames() const {
   return pipeline_->outstanding() <= config_.global_outstanding_limit;
 }
 
-bool Server::has_session(ConnId conn) const { return pipeline_->session_of(conn).value_or(0) != 0; }
+std::vector<ConnId> Server::without_session() const {
+  std::vector<ConnId> found;
+  for (const ConnectionInfo& connection : pipeline_->connections())
+    if (connection.session == 0) found.push_back(connection.id);
+  return found;
+}
 
 // ------------------------------------------------------------------------------------- the pipeline
 

@@ -55,7 +55,7 @@ class Server final : private ClientPort::Host {
   std::string on_word(std::string_view word, Bytes argument) override;
   bool accepts_frames() const override;
   void on_frames_done() override { flush(); }
-  bool has_session(ConnId conn) const override;
+  std::vector<ConnId> without_session() const override;
 
   Result<void> recover_data();
   void start_log();

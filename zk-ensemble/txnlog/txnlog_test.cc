@@ -1,0 +1,354 @@
+// The log and the snapshots on a real directory: golden bytes, damage at every byte, purge, truncation.
+// Crashes are test/sim's.
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "common/rt_asio/runtime.h"
+#include "zk-ensemble/txnlog/log_reader.h"
+#include "zk-ensemble/txnlog/log_writer.h"
+#include "zk-ensemble/txnlog/recovery.h"
+#include "zk-ensemble/txnlog/snapshot_reader.h"
+#include "zk-ensemble/txnlog/snapshot_writer.h"
+
+using namespace ottla;
+using namespace ottla::zk;
+
+namespace {
+
+struct Fixture {
+  rt_asio::AsioRuntime runtime;
+  rt::World world = runtime.world();
+  std::string root;
+  CoreOptions options;
+
+  Fixture() {
+    char name[] = "/tmp/txnlog_test.XXXXXX";
+    REQUIRE(::mkdtemp(name) != nullptr);
+    root = name;
+  }
+  ~Fixture() { std::filesystem::remove_all(root); }
+
+  std::string dir() const { return root + "/version-2"; }
+  DataDir open() {
+    auto opened = DataDir::open(world.disk, root, "");
+    REQUIRE(opened);
+    return std::move(*opened);
+  }
+  // Appends each entry and waits until all are durable.
+  void write_log(const std::vector<std::pair<int64_t, std::string>>& entries, LogOptions log_options = {}) {
+    std::filesystem::create_directories(dir());
+    int64_t durable = -1;
+    LogWriter writer(world, dir(), log_options,
+                     {[&](int64_t zxid) { durable = zxid; }, [](const Error& error) { FAIL(error.context); }});
+    for (const auto& [zxid, entry] : entries) writer.append(zxid, as_bytes(entry));
+    REQUIRE(runtime.run_until([&] { return durable == entries.back().first; }, 5000));
+    CHECK(writer.idle());
+  }
+  std::string content(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void replace(const std::string& path, std::string_view bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+  }
+  Result<Recovered> recover_into(DataTree& tree, RecoveryOptions recovery = {.trust_empty = true}) {
+    auto opened = DataDir::open(world.disk, root, "");
+    if (!opened) return std::unexpected(opened.error());
+    return recover(world.disk, *opened, tree, recovery);
+  }
+};
+
+// An entry without digest: a session with the timeout is made.
+std::string session_entry(int64_t zxid, int64_t session = 7) {
+  Txn txn;
+  txn.header = {session, 0, zxid, 1000, OpCode::create_session};
+  txn.body = CreateSessionTxn{4000};
+  wire::Writer out;
+  txn.encode(out);
+  return to_string(out.bytes());
+}
+std::string create_entry(int64_t zxid, const std::string& path, const std::string& data,
+                         int32_t parent_cversion = -1) {
+  Txn txn;
+  txn.header = {7, static_cast<int32_t>(zxid), zxid, 1000, OpCode::create};
+  txn.body = CreateTxn{.path = path, .data = data, .acls = open_acl(), .parent_cversion = parent_cversion};
+  wire::Writer out;
+  txn.encode(out);
+  return to_string(out.bytes());
+}
+
+}  // namespace
+
+TEST_CASE("names of files") {
+  CHECK(log_name(31) == "log.1f");
+  CHECK(zxid_of_name("snapshot.1f", "snapshot") == 31);
+  for (const char* other : {"log.", "log", "log.1g", "log.1F", "log.1.tmp", "logs.1", "log.11111111111111111"})
+    CHECK_FALSE(zxid_of_name(other, "log"));
+}
+
+TEST_CASE("a record is Apache's, byte for byte") {
+  Fixture f;
+  // The first record of a live server's log.1.
+  std::string entry = from_hex("0100003de7f1000000000000" "0000000000000001" "000001a2008008e2" "fffffff6"
+                               "00002710" "00000002" "0000000051c6d660");
+  f.write_log({{1, entry}});
+  std::string file = f.content(f.dir() + "/log.1");
+  CHECK(file.size() == 16 + (64u << 20));
+  CHECK(to_hex(as_bytes(file).first(16 + 12)) == "5a4b4c47000000020000000000000000" "00000000dbce0a9e00000030");
+  CHECK(file.substr(28, entry.size()) == entry);
+  CHECK(static_cast<uint8_t>(file[28 + entry.size()]) == kRecordEnd);
+  CHECK(file.find_first_not_of('\0', 29 + entry.size()) == std::string::npos);
+}
+
+TEST_CASE("what is appended in one turn shares one sync; roll and the size limit begin files") {
+  Fixture f;
+  std::filesystem::create_directories(f.dir());
+  int64_t durable = 0;
+  LogWriter writer(f.world, f.dir(), {.preallocate_bytes = 4096, .size_limit_bytes = 1000},
+                   {[&](int64_t zxid) { durable = zxid; }, [](const Error& error) { FAIL(error.context); }});
+  for (int64_t zxid = 1; zxid <= 5; ++zxid) writer.append(zxid, as_bytes(session_entry(zxid)));
+  REQUIRE(f.runtime.run_until([&] { return durable == 5; }, 5000));
+  CHECK(writer.stats().commits == 1);
+  writer.roll();
+  for (int64_t zxid = 6; zxid <= 50; ++zxid) writer.append(zxid, as_bytes(session_entry(zxid)));
+  REQUIRE(f.runtime.run_until([&] { return durable == 50; }, 5000));
+  CHECK(std::filesystem::exists(f.dir() + "/log.6"));
+  auto dir = f.open();
+  auto logs = dir.logs();
+  REQUIRE(logs);
+  CHECK(logs->size() >= 4);
+  // They read back as one sequence.
+  int64_t expected = 1;
+  for (const ZxidFile& log : *logs) {
+    CHECK(log.zxid == expected);
+    auto reader = LogReader::open(f.world.disk, f.dir() + "/" + log.name);
+    REQUIRE(reader);
+    LogRecord record;
+    while (*reader->next(record) == LogReader::Step::record) CHECK(record.zxid == expected++);
+  }
+  CHECK(expected == 51);
+}
+
+TEST_CASE("held records wait") {
+  Fixture f;
+  std::filesystem::create_directories(f.dir());
+  int64_t durable = 0;
+  LogWriter writer(f.world, f.dir(), {}, {[&](int64_t zxid) { durable = zxid; }, [](const Error&) {}});
+  writer.hold();
+  writer.append(1, as_bytes(session_entry(1)));
+  CHECK_FALSE(f.runtime.run_until([&] { return durable == 1; }, 20));
+  writer.release();
+  CHECK(f.runtime.run_until([&] { return durable == 1; }, 5000));
+}
+
+TEST_CASE("a log cut or garbled anywhere in its last commit recovers what is before") {
+  Fixture f;
+  f.write_log({{1, session_entry(1)}, {2, create_entry(2, "/a", "x")}, {3, create_entry(3, "/b", "y")}},
+              {.preallocate_bytes = 0});
+  std::string path = f.dir() + "/log.1";
+  std::string whole = f.content(path);
+  for (size_t at = 0; at < whole.size(); at += 3) {
+    for (bool garble : {false, true}) {
+      std::string bytes = whole;
+      if (garble) {
+        bytes[at] = static_cast<char>(bytes[at] ^ 0x55);
+      } else {
+        bytes.resize(at);
+      }
+      f.replace(path, bytes);
+      DataTree tree(f.options);
+      auto recovered = f.recover_into(tree);
+      INFO("byte " << at << (garble ? " garbled" : " cut"));
+      if (!recovered) {
+        // A header gone bad in front of whole records is damage, never a torn write.
+        CHECK((garble && at < 4));
+        continue;
+      }
+      CHECK(recovered->last_zxid <= 3);
+      tree.check_invariants();
+      // Whatever was cut away stays away.
+      DataTree again(f.options);
+      auto second = f.recover_into(again);
+      REQUIRE(second);
+      CHECK(second->last_zxid == recovered->last_zxid);
+    }
+  }
+}
+
+TEST_CASE("damage in an older log, or far before the end, is refused") {
+  Fixture f;
+  f.write_log({{1, session_entry(1)}, {2, create_entry(2, "/a", "x")}}, {.preallocate_bytes = 0});
+  f.write_log({{3, create_entry(3, "/b", "y")}}, {.preallocate_bytes = 0});
+  std::string path = f.dir() + "/log.1";
+  std::string bytes = f.content(path);
+  bytes[16 + 12 + 5] ^= 1;
+  f.replace(path, bytes);
+  DataTree tree(f.options);
+  auto recovered = f.recover_into(tree);
+  REQUIRE_FALSE(recovered);
+  CHECK(recovered.error().context.find("log.1") != std::string::npos);
+}
+
+TEST_CASE("a new directory: empty tree; its first snapshot has Apache's size") {
+  Fixture f;
+  DataTree tree(f.options);
+  auto recovered = f.recover_into(tree, {});
+  REQUIRE(recovered);
+  CHECK(recovered->fresh);
+  bool done = false;
+  SnapshotWriter writer(f.world, f.dir(), tree, {}, [&](Result<SnapshotWriter::Done> result) {
+    REQUIRE(result);
+    CHECK(result->bytes == 478);
+    done = true;
+  });
+  REQUIRE(f.runtime.run_until([&] { return done; }, 5000));
+  std::string file = f.content(f.dir() + "/snapshot.0");
+  CHECK(file.size() == 478);
+  CHECK(file.ends_with(std::string_view("\0\0\0\1/", 5)));
+  DataTree loaded(f.options);
+  REQUIRE(read_snapshot(f.world.disk, f.dir() + "/snapshot.0", 0, loaded));
+  loaded.check_invariants();
+  CHECK(loaded.digest() == tree.digest());
+  CHECK(loaded.node_count() == tree.node_count());
+}
+
+TEST_CASE("a snapshot taken while the tree changes, and the log, make the same tree") {
+  Fixture f;
+  DataTree tree(f.options);
+  (void)f.recover_into(tree, {});
+  std::vector<std::pair<int64_t, std::string>> entries;
+  int64_t zxid = 0;
+  auto apply = [&](std::string entry) {
+    entries.emplace_back(zxid, entry);
+    auto txn = Txn::decode(as_bytes(entry));
+    REQUIRE(txn);
+    tree.replay(std::move(*txn));
+  };
+  apply(session_entry(++zxid));
+  for (int i = 0; i < 500; ++i) {
+    ++zxid;
+    apply(create_entry(zxid, "/n" + std::to_string(i), std::string(200, 'd'), i + 1));
+  }
+  bool done = false;
+  SnapshotWriter writer(f.world, f.dir(), tree, {.slice_bytes = 2000},
+                        [&](Result<SnapshotWriter::Done> result) {
+                          REQUIRE(result);
+                          done = true;
+                        });
+  int more = 0;
+  REQUIRE(f.runtime.run_until(
+      [&] {
+        if (!done && more < 200) {
+          ++zxid;
+          apply(create_entry(zxid, "/n" + std::to_string(more * 2) + "/c", "late", 1));
+          ++more;
+        }
+        return done;
+      },
+      5000));
+  f.write_log(entries, {.preallocate_bytes = 0});
+  DataTree loaded(f.options);
+  auto recovered = f.recover_into(loaded, {});
+  REQUIRE(recovered);
+  CHECK(recovered->snapshot_zxid == 501);
+  CHECK(recovered->last_zxid == zxid);
+  loaded.check_invariants();
+  CHECK(loaded.digest() == tree.digest());
+  CHECK(loaded.node_count() == tree.node_count());
+  CHECK(loaded.digest_mismatches() == 0);
+}
+
+TEST_CASE("any byte of a snapshot changed: refused or skipped, never loaded wrongly") {
+  Fixture f;
+  DataTree tree(f.options);
+  (void)f.recover_into(tree, {});
+  bool done = false;
+  SnapshotWriter writer(f.world, f.dir(), tree, {}, [&](const Result<SnapshotWriter::Done>&) { done = true; });
+  REQUIRE(f.runtime.run_until([&] { return done; }, 5000));
+  std::string path = f.dir() + "/snapshot.0";
+  std::string whole = f.content(path);
+  for (size_t at = 0; at < whole.size(); ++at) {
+    std::string bytes = whole;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x81);
+    f.replace(path, bytes);
+    DataTree loaded(f.options);
+    INFO("byte " << at);
+    CHECK_FALSE(read_snapshot(f.world.disk, path, 0, loaded));
+    f.replace(path, whole.substr(0, at));
+    // Cut behind a seal it is an older server's snapshot, which has fewer sections.
+    if (!whole.substr(0, at).ends_with(std::string_view("\0\0\0\1/", 5)))
+      CHECK_FALSE(read_snapshot(f.world.disk, path, 0, loaded));
+  }
+}
+
+TEST_CASE("logs without a snapshot are refused unless trusted") {
+  Fixture f;
+  f.write_log({{1, session_entry(1)}}, {.preallocate_bytes = 0});
+  DataTree tree(f.options);
+  auto refused = f.recover_into(tree, {});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().context.find("snapshot.trust.empty") != std::string::npos);
+  CHECK(f.recover_into(tree, {.trust_empty = true}));
+}
+
+TEST_CASE("purge keeps the newest snapshots and the logs they need") {
+  Fixture f;
+  std::filesystem::create_directories(f.dir());
+  std::string seal("aaaaaaaaaa\0\0\0\1/", 15);
+  for (int zxid : {0, 10, 20, 30, 40}) f.replace(f.dir() + "/" + snapshot_name(zxid), seal);
+  for (int zxid : {1, 5, 18, 25, 41}) f.replace(f.dir() + "/" + log_name(zxid), "x");
+  auto result = purge(f.world.disk, f.dir(), f.dir(), 3);
+  REQUIRE(result);
+  CHECK(result->snapshots == 2);
+  CHECK(result->logs == 2);
+  CHECK(std::filesystem::exists(f.dir() + "/" + log_name(18)));
+  CHECK_FALSE(std::filesystem::exists(f.dir() + "/" + log_name(5)));
+  CHECK(std::filesystem::exists(f.dir() + "/" + snapshot_name(20)));
+}
+
+TEST_CASE("truncation cuts behind the record and removes later files") {
+  Fixture f;
+  f.write_log({{1, session_entry(1)}, {3, session_entry(3, 8)}, {4, session_entry(4, 9)}});
+  f.write_log({{5, session_entry(5)}});
+  DataDir dir = f.open();
+  auto cut = truncate_logs(f.world.disk, dir, 2);  // missing: the next larger one stays
+  REQUIRE(cut);
+  CHECK(*cut);
+  auto logs = dir.logs();
+  REQUIRE(logs);
+  REQUIRE(logs->size() == 1);
+  auto reader = LogReader::open(f.world.disk, f.dir() + "/log.1");
+  REQUIRE(reader);
+  LogRecord record;
+  CHECK(*reader->next(record) == LogReader::Step::record);
+  CHECK(*reader->next(record) == LogReader::Step::record);
+  CHECK(record.zxid == 3);
+  CHECK(*reader->next(record) == LogReader::Step::end);
+  auto beyond = truncate_logs(f.world.disk, dir, 99);
+  REQUIRE(beyond);
+  CHECK_FALSE(*beyond);
+}
+
+TEST_CASE("directories that are used, foreign or mixed up are refused with a remedy") {
+  Fixture f;
+  DataDir held = f.open();
+  auto second = DataDir::open(f.world.disk, f.root, "");
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Errc::in_use);
+  std::string other = f.root + "/broker";
+  std::filesystem::create_directories(other);
+  f.replace(other + "/meta.properties", "broker.id=1\n");
+  auto foreign = DataDir::open(f.world.disk, other, "");
+  REQUIRE_FALSE(foreign);
+  CHECK(foreign.error().context.find("dataDir") != std::string::npos);
+  std::string apart = f.root + "/apart";
+  std::filesystem::create_directories(apart + "/version-2");
+  f.replace(apart + "/version-2/log.1", "x");
+  auto mixed = DataDir::open(f.world.disk, apart, f.root + "/logs");
+  REQUIRE_FALSE(mixed);
+  CHECK(mixed.error().context.find("log.1") != std::string::npos);
+}
