@@ -99,6 +99,11 @@ struct ParseError {
 File parse(std::string_view path, std::string_view stem, std::string_view text,
            std::optional<ParseError>& error);
 
+// The schemas at these paths; a folder stands for the *.wire files in it, by name.
+std::vector<File> load_schemas(const std::vector<std::string>& paths,
+                               std::optional<ParseError>& error);
+std::string read_file(const std::string& path);  // empty when it cannot be read
+
 // Fewest bytes the type takes on the wire in any of `versions`.
 int min_wire_bytes(const File& file, const Message& message, const Field& field, int version);
 int min_wire_bytes(const File& file, const Message& message, const Struct& structure, int version);

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include <fmt/core.h>
 
@@ -16,13 +15,6 @@
 
 namespace ottla::wiregen {
 namespace {
-
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 bool write_file(const std::filesystem::path& path, const std::string& text) {
   if (std::filesystem::exists(path) && read_file(path) == text) return true;
@@ -55,16 +47,6 @@ bool write_sources(const std::filesystem::path& dir, const std::vector<File>& fi
   return ok;
 }
 
-// A folder stands for the schemas in it, by name.
-void add_schemas(const std::filesystem::path& path, std::vector<std::filesystem::path>& out) {
-  if (!std::filesystem::is_directory(path)) return out.push_back(path);
-  std::vector<std::filesystem::path> found;
-  for (const auto& entry : std::filesystem::directory_iterator(path))
-    if (entry.path().extension() == ".wire") found.push_back(entry.path());
-  std::sort(found.begin(), found.end());
-  out.insert(out.end(), found.begin(), found.end());
-}
-
 int run(int argc, char** argv) {
   std::string mode = "sources";
   size_t groups = 1;
@@ -81,16 +63,11 @@ int run(int argc, char** argv) {
     return 2;
   }
   std::filesystem::path output = argv[at++];
-  std::vector<std::filesystem::path> paths;
-  for (; at < argc; ++at) add_schemas(argv[at], paths);
-  std::vector<File> files;
-  for (const std::filesystem::path& path : paths) {
-    std::optional<ParseError> error;
-    files.push_back(parse(path.string(), path.stem().string(), read_file(path), error));
-    if (error) {
-      fmt::print(stderr, "{}\n", error->message);
-      return 1;
-    }
+  std::optional<ParseError> error;
+  std::vector<File> files = load_schemas(std::vector<std::string>(argv + at, argv + argc), error);
+  if (error) {
+    fmt::print(stderr, "{}\n", error->message);
+    return 1;
   }
   bool ok = mode == "docs"     ? write_file(output, emit_docs(files))
             : mode == "frozen" ? write_file(output, emit_frozen(files))
