@@ -15,6 +15,15 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+Result<void> make_dirs_durable(Disk& disk, const std::string& path) {
+  std::vector<std::string> missing;
+  for (std::string at = path; at != "." && at != "/" && !disk.stat(at); at = parent_of(at))
+    missing.push_back(at);
+  OTTLA_TRY(disk.make_dirs(path));
+  for (const std::string& made : missing) OTTLA_TRY(disk.sync_dir(parent_of(made)));
+  return {};
+}
+
 Result<std::string> read_file(Disk& disk, const std::string& path, uint64_t max_bytes) {
   OTTLA_ASSIGN(auto file, disk.open(path, OpenMode::read));
   uint64_t size = file->size();

@@ -3,8 +3,8 @@
 // common/rt_asio (real) and common/rt_sim (virtual time, one seed); named only by mains and tests.
 //
 // Threads: everything here belongs to the loop's thread, but Loop::post, which any thread may call.
-// Callbacks: never called from inside the call that takes them; after the owning object (Connection,
-// Timer, Listener, File with a pending sync) is destroyed they are not called at all.
+// Callbacks: never called from inside the call that takes them; after the owning object
+// (Connection, Timer, Listener, File with a pending sync) is destroyed they are not called at all.
 // Why callbacks and not coroutines: docs/decisions/0002-callbacks.md.
 #pragma once
 
@@ -34,9 +34,10 @@ class Timer {
 class Loop {
  public:
   virtual ~Loop() = default;
-  virtual Instant now() const = 0;     // monotonic; constant within one callback is allowed
-  virtual int64_t wall_ms() const = 0; // Unix milliseconds; may jump either way
-  // Runs `work` on the loop after what is queued already. The only call that other threads may make.
+  virtual Instant now() const = 0;      // monotonic; constant within one callback is allowed
+  virtual int64_t wall_ms() const = 0;  // Unix milliseconds; may jump either way
+  // Runs `work` on the loop after what is queued already. The only call that other threads may
+  // make.
   virtual void post(Fn<void()> work) = 0;
   virtual std::unique_ptr<Timer> make_timer(Fn<void()> on_fire) = 0;
 };
@@ -105,19 +106,22 @@ class Disk {
   virtual Result<void> make_dirs(const std::string& path) = 0;    // existing is success
   virtual Result<void> sync_dir(const std::string& path) = 0;     // blocking
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;  // names, sorted
-  virtual Result<FileInfo> stat(const std::string& path) = 0;     // Errc::not_found when missing
-  virtual Result<std::unique_ptr<DirLock>> lock(const std::string& path) = 0;  // Errc::in_use
+  virtual Result<FileInfo> stat(const std::string& path) = 0;  // Errc::not_found when missing
+  // `path` is a lock file, made when missing, or a directory. Errc::in_use when held elsewhere.
+  virtual Result<std::unique_ptr<DirLock>> lock(const std::string& path) = 0;
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
-  // Runs `work` on the disk pool (it may block and may call File and Disk), then `done` on the loop.
-  // The simulator runs both on the node, `done` later in virtual time.
+  // Runs `work` on the disk pool (it may block and may call File and Disk), then `done` on the
+  // loop. The simulator runs both on the node, `done` later in virtual time.
   virtual void run_blocking(Fn<void()> work, Fn<void()> done) = 0;
 };
 
 // Whole-file helpers over Disk (world.cc).
 Result<std::string> read_file(Disk& disk, const std::string& path, uint64_t max_bytes = 64 << 20);
-// Writes path + ".tmp", syncs it, renames it to path and syncs the directory: after a crash the file
-// is the old one or the new one, whole.
+// Writes path + ".tmp", syncs it, renames it to path and syncs the directory: after a crash the
+// file is the old one or the new one, whole.
 Result<void> replace_file(Disk& disk, const std::string& path, Bytes content);
+// make_dirs, and then a sync of the parent of each directory made: it is there after a crash.
+Result<void> make_dirs_durable(Disk& disk, const std::string& path);
 std::string parent_of(const std::string& path);
 
 // -------------------------------------------------------------------------------------------- net
@@ -138,8 +142,9 @@ class Connection {
   // One read at a time. `done` gets the number of bytes put into `into` (at least 1), 0 at the end
   // of the stream, or an error; `into` must live until then.
   virtual void read(MutBytes into, Fn<void(Result<size_t>)> done) = 0;
-  // Queues the pieces behind what is queued and returns at once; they are sent in order, batched with
-  // whatever else is queued in this turn of the loop. After an error or close they are dropped.
+  // Queues the pieces behind what is queued and returns at once; they are sent in order, batched
+  // with whatever else is queued in this turn of the loop. After an error or close they are
+  // dropped.
   virtual void send(std::vector<OutPiece> pieces) = 0;
   void send(Buffer piece) {
     std::vector<OutPiece> pieces;
@@ -152,10 +157,13 @@ class Connection {
   virtual void on_drained(Fn<void()> drained) = 0;
   // Called once when a send failed (a broken connection is also seen by the pending read).
   virtual void on_send_error(Fn<void(Error)> failed) = 0;
-  virtual void close() = 0;             // pending read ends with Errc::closed; queued pieces are dropped
-  virtual void close_after_send() = 0;  // closes when all queued pieces are sent; reads nothing more
+  virtual void close() = 0;  // pending read ends with Errc::closed; queued pieces are dropped
+  // Closes when all queued pieces are sent; reads nothing more. A pending read ends with
+  // Errc::closed once that is over: the sign that the object may be destroyed without cutting the
+  // reply off.
+  virtual void close_after_send() = 0;
   virtual Endpoint local() const = 0;
-  virtual Endpoint peer() const = 0;    // numeric address
+  virtual Endpoint peer() const = 0;  // numeric address
 };
 
 class Listener {
@@ -176,8 +184,8 @@ class Net {
    public:
     virtual ~Attempt() = default;
   };
-  virtual std::unique_ptr<Attempt> connect(
-      const Endpoint& to, Fn<void(Result<std::unique_ptr<Connection>>)> done) = 0;
+  virtual std::unique_ptr<Attempt> connect(const Endpoint& to,
+                                           Fn<void(Result<std::unique_ptr<Connection>>)> done) = 0;
 };
 
 // ------------------------------------------------------------------------------------------ others
@@ -185,7 +193,8 @@ class Net {
 class Entropy {
  public:
   virtual ~Entropy() = default;
-  virtual void fill(MutBytes into) = 0;  // cryptographically strong in production, seeded in simulation
+  virtual void fill(
+      MutBytes into) = 0;  // cryptographically strong in production, seeded in simulation
   uint64_t u64() {
     uint8_t bytes[8];
     fill(bytes);
