@@ -270,9 +270,9 @@ void Pipeline::handle_auth(Conn& conn, int32_t xid, Bytes body) {
   wire::Reader in(body);
   (void)in.i32();
   std::optional<std::string_view> scheme = get_view(in), data = get_view(in);
-  if (!in.ok() || !scheme) return end(conn);
+  if (!in.ok()) return end(conn);
   std::optional<AuthInfo> granted;
-  if (data || *scheme == "ip")
+  if (scheme && (data || *scheme == "ip"))
     granted = authenticate(*scheme, as_bytes(data.value_or("")), conn.info.remote_address, options_);
   if (granted)
     for (AuthId& id : *granted) conn.auth = with_auth(conn.auth, std::move(id));

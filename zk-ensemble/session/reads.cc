@@ -141,7 +141,8 @@ ZkError Pipeline::read_node(Conn& conn, OpCode type, wire::Reader& in, const Aut
       tree_.stat_of(*node).encode(out);
       break;
     default:
-      out.i32(static_cast<int32_t>(tree_.descendants(*node)));
+      // Apache counts keys that begin with the path and '/': "" then has one more, "/" itself.
+      out.i32(static_cast<int32_t>(tree_.descendants(*node) + (path->empty() ? 1 : 0)));
       break;
   }
   return ZkError::ok;
@@ -211,7 +212,10 @@ ZkError Pipeline::read_multi(Conn& conn, Bytes body, const AuthInfo& auth, wire:
 ZkError Pipeline::watch_op(Conn& conn, OpCode type, wire::Reader& in, wire::Writer& out) {
   std::optional<std::string_view> path = get_view(in);
   int32_t number = in.i32();
-  if (!in.ok() || !path) return ZkError::marshalling_error;
+  if (!in.ok()) return ZkError::marshalling_error;
+  // Nobody watches a null path.
+  if (type != OpCode::add_watch && !path && number >= 1 && number <= 5) return ZkError::no_watcher;
+  if (!path) return ZkError::marshalling_error;
   if (type == OpCode::check_watches) return watches_.check(*path, conn.info.id, number);
   if (type == OpCode::remove_watches) return watches_.remove(*path, conn.info.id, number);
   if (number != 0 && number != 1) return ZkError::marshalling_error;

@@ -77,7 +77,7 @@ bool acl_allows(const AclList& acls, int32_t perms, const AuthInfo& auth, const 
     if (!by_digest && !by_ip) continue;
     for (const AuthId& id : auth) {
       if (id.scheme != acl.id.scheme) continue;
-      if (by_digest ? id.id == acl.id.id : ip_matches(id.id, acl.id.id)) return true;
+      if (by_digest ? id.id == acl.id.id : ip_matches(id.id, acl.id.id, options.ip_v6_acls)) return true;
     }
   }
   return false;
@@ -140,8 +140,8 @@ Address parse_v6(std::string_view text) {
   return address;
 }
 
-Address parse_address(std::string_view text) {
-  if (text.find(':') != std::string_view::npos) return parse_v6(text);
+Address parse_address(std::string_view text, bool v6) {
+  if (text.find(':') != std::string_view::npos) return v6 ? parse_v6(text) : Address();
   Address address;
   std::vector<std::string_view> parts = split(text, ".");
   if (parts.size() != 4) return {};
@@ -159,9 +159,9 @@ struct IpExpression {
   size_t bits = 0;
 };
 
-std::optional<IpExpression> parse_expression(std::string_view text) {
+std::optional<IpExpression> parse_expression(std::string_view text, bool v6) {
   size_t slash = text.find('/');
-  IpExpression parsed{parse_address(text.substr(0, slash)), 0};
+  IpExpression parsed{parse_address(text.substr(0, slash), v6), 0};
   if (parsed.address.size == 0) return std::nullopt;
   int32_t bits = static_cast<int32_t>(parsed.address.size * 8);
   if (slash != std::string_view::npos) {
@@ -174,12 +174,14 @@ std::optional<IpExpression> parse_expression(std::string_view text) {
 
 }  // namespace
 
-bool ip_expression_valid(std::string_view expression) { return parse_expression(expression).has_value(); }
+bool ip_expression_valid(std::string_view expression, bool v6) {
+  return parse_expression(expression, v6).has_value();
+}
 
-bool ip_matches(std::string_view address, std::string_view expression) {
-  std::optional<IpExpression> wanted = parse_expression(expression);
+bool ip_matches(std::string_view address, std::string_view expression, bool v6) {
+  std::optional<IpExpression> wanted = parse_expression(expression, v6);
   if (!wanted) return false;
-  Address actual = parse_address(address);
+  Address actual = parse_address(address, v6);
   if (actual.size != wanted->address.size) return false;
   for (size_t bit = 0; bit < wanted->bits; bit += 8) {
     size_t left = wanted->bits - bit;
@@ -218,7 +220,7 @@ ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
     if (!acl.id) return ZkError::marshalling_error;
     bool valid = *acl.scheme == "world" ? *acl.id == "anyone"
                  : digest               ? digest_id_valid(*acl.id)
-                                        : ip_expression_valid(*acl.id);
+                                        : ip_expression_valid(*acl.id, options.ip_v6_acls);
     if (!valid) return ZkError::invalid_acl;
     list->push_back({acl.perms, {*acl.scheme, *acl.id}});
   }

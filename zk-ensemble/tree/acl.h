@@ -71,8 +71,9 @@ std::optional<AuthInfo> authenticate(std::string_view scheme, Bytes data,
 // user part of an id as whoAmI shows it.
 std::string user_of(const AuthId& id);
 
-bool ip_expression_valid(std::string_view expression);
-bool ip_matches(std::string_view address, std::string_view expression);
+// "address" or "address/bits"; with `v6` of either family.
+bool ip_expression_valid(std::string_view expression, bool v6);
+bool ip_matches(std::string_view address, std::string_view expression, bool v6);
 
 // Lists by reference number, counted. Numbers start at 1 and are never reused while the process lives;
 // -1 is open_acl() and is not in the table.

@@ -41,6 +41,7 @@ struct CoreOptions {
   bool close_session_txn = true;    // closeSession txns list the paths they delete
   bool reconfig_enabled = false;
   bool digest_auth_enabled = true;
+  bool ip_v6_acls = false;          // Apache takes IPv6 expressions from 3.9.4 on; before: invalid ACL
   std::string super_digest;         // "super:..."; empty: nobody is super
   int64_t container_check_interval_ms = 60000;
   int64_t container_max_per_minute = 10000;
