@@ -102,6 +102,22 @@ TEST_CASE("Java's string hash, and the order of a Scala map of many partitions")
   CHECK(ordered != keys);  // "10" hashes far from "9"
 }
 
+TEST_CASE("a topic of fifty partitions comes in the order that Kafka 3.9.1 wrote") {
+  std::vector<int> order;
+  auto run = [&](int first, int last) {
+    for (int i = first; i <= last; ++i) order.push_back(i);
+  };
+  run(44, 49), run(10, 19), run(0, 9), run(20, 43);
+  std::string partitions;
+  TopicNode topic;
+  for (int index : order) {
+    partitions += (partitions.empty() ? "\"" : ",\"") + std::to_string(index) + "\":[0]";
+    topic.partitions[index] = {0};
+  }
+  CHECK(encode_topic(topic) == "{\"partitions\":{" + partitions +
+                                   "},\"adding_replicas\":{},\"removing_replicas\":{},\"version\":3}");
+}
+
 TEST_CASE("connect strings") {
   auto one = parse_connect_string("localhost:2181");
   REQUIRE(one);
