@@ -194,6 +194,7 @@ Response::PartitionData entry_of(ApiContext& context, Call& call, const FetchPar
 }
 
 void finish(ApiContext& context, Call& call, std::vector<ReadOutcome> outcomes) {
+  call.request->client().cancel = nullptr;
   const auto& partitions = call.session.partitions();
   std::vector<FetchOutcome> summary(outcomes.size());
   for (size_t i = 0; i < outcomes.size(); ++i) {
@@ -257,10 +258,14 @@ void handle_fetch(ApiContext& context, RequestPtr request) {
     params.max_bytes = std::min<int64_t>(params.max_bytes, context.config.fetch_max_bytes);
   auto targets = targets_of(context, *request, call->session);
   call->request = std::move(request);
-  context.replicas.read(std::move(targets), params,
+  std::shared_ptr<ClientInfo> client = call->request->shared_client();
+  Purgatory::Id parked = context.replicas.read(std::move(targets), params,
                         [&context, call = std::move(call)](std::vector<ReadOutcome> outcomes) {
                           finish(context, *call, std::move(outcomes));
                         });
+  // A consumer that went away must not keep what it waits for in memory.
+  if (parked != 0)
+    client->cancel = [&context, parked] { context.replicas.cancel_read(parked); };
 }
 
 }  // namespace ottla::broker

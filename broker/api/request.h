@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "broker/api/buffer_pool.h"
+#include "common/base/fn.h"
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "common/rt/world.h"
@@ -36,6 +37,8 @@ struct ClientInfo {
   std::string listener_name;  // "PLAINTEXT"
   std::string software_name, software_version;  // from ApiVersions v3 on
   std::shared_ptr<BufferPool> pool;
+  // Gives up what the request in flight waits for; called when the connection ends before its answer.
+  Fn<void()> cancel;
 };
 
 class Request {
@@ -58,6 +61,7 @@ class Request {
     return client_id_ ? std::string_view(*client_id_) : std::string_view();
   }
   ClientInfo& client() { return *client_; }
+  const std::shared_ptr<ClientInfo>& shared_client() const { return client_; }
   // Set when the version is one nobody speaks, for ApiVersions alone, which answers that.
   bool unsupported_version() const { return unsupported_version_; }
   Bytes body() const { return frame_.bytes().subspan(body_at_); }

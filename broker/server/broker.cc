@@ -1,0 +1,326 @@
+#include "broker/server/broker.h"
+
+#include <fmt/core.h>
+
+#include "broker/api/handlers.h"
+#include "broker/server/log_settings.h"
+#include "common/base/log.h"
+
+namespace ottla::broker {
+
+using kmsg::ErrorCode;
+
+namespace {
+
+constexpr log::Room kLog{"broker"};
+
+ControlPlaneOptions control_options(const BrokerConfig& config, int32_t broker_id) {
+  ControlPlaneOptions options;
+  options.zookeeper_connect = config.zookeeper_connect.value_or("");
+  options.session_timeout_ms = config.zookeeper_session_timeout_ms;
+  options.connection_timeout_ms =
+      config.zookeeper_connection_timeout_ms.value_or(config.zookeeper_session_timeout_ms);
+  options.max_in_flight = config.zookeeper_max_in_flight_requests;
+  options.broker_id = broker_id;
+  options.session_dir = config.log_dirs.front();
+  options.unclean_leader_election = config.unclean_leader_election_enable;
+  TopicAdminOptions& topics = options.topics;
+  topics.num_partitions = config.num_partitions;
+  topics.default_replication_factor = static_cast<int16_t>(config.default_replication_factor);
+  topics.delete_topic_enable = config.delete_topic_enable;
+  topics.offsets_topic_num_partitions = config.offsets_topic_num_partitions;
+  topics.offsets_topic_replication_factor = config.offsets_topic_replication_factor;
+  topics.offsets_topic_segment_bytes = config.offsets_topic_segment_bytes;
+  topics.transaction_topic_num_partitions = config.transaction_state_log_num_partitions;
+  topics.transaction_topic_replication_factor = config.transaction_state_log_replication_factor;
+  topics.transaction_topic_min_isr = config.transaction_state_log_min_isr;
+  topics.transaction_topic_segment_bytes = config.transaction_state_log_segment_bytes;
+  return options;
+}
+
+}  // namespace
+
+Broker::Broker(rt::World world, BrokerConfig config)
+    : world_(world), config_(std::move(config)), metadata_(MetadataImage::empty("")) {}
+
+Broker::~Broker() = default;
+
+// --------------------------------------------------------------------------------------------- start
+
+void Broker::start(Fn<void(Result<void>)> done) {
+  OTTLA_CHECK(state_ == BrokerState::not_running);
+  state_ = BrokerState::starting;
+  started_ = std::move(done);
+  start_began_ = world_.loop.now();
+  if (auto held = hold_dirs(); !held) return start_failed(std::move(held.error()));
+  if (auto chosen = choose_id(); !chosen) return start_failed(std::move(chosen.error()));
+  open_control_plane();
+}
+
+void Broker::start_failed(Error error) {
+  state_ = BrokerState::not_running;
+  // Not from inside a part that reports the failure: what is done about it may destroy that part.
+  world_.loop.post([this, alive = std::weak_ptr<int>(alive_), error = std::move(error)]() mutable {
+    if (!alive.expired() && started_) std::exchange(started_, nullptr)(std::unexpected(error));
+  });
+}
+
+// A second broker on the same directories must not get as far as ZooKeeper, where it would end the
+// session of the first. The log manager takes the locks over.
+Result<void> Broker::hold_dirs() {
+  for (const std::string& dir : config_.log_dirs) {
+    if (!world_.disk.make_dirs(dir)) continue;  // the log manager says what is wrong with it
+    auto lock = world_.disk.lock(dir + "/.lock");
+    if (lock) {
+      early_locks_.push_back(std::move(*lock));
+    } else if (lock.error().code == Errc::in_use) {
+      return fail(Errc::in_use,
+                  fmt::format("log.dirs={}: another broker is running on this directory; stop it or "
+                              "give this one its own",
+                              dir));
+    }
+  }
+  return {};
+}
+
+// What broker.id says, or what the directories were made for.
+Result<void> Broker::choose_id() {
+  OTTLA_ASSIGN(auto metas, LogManager::read_meta(world_.disk, config_.log_dirs));
+  broker_id_ = config_.broker_id;
+  for (const MetaProperties& meta : metas)
+    if (broker_id_ < 0 && meta.broker_id) broker_id_ = *meta.broker_id;
+  if (broker_id_ < 0)
+    return fail(Errc::invalid,
+                fmt::format("{}: broker.id: generated ids are not supported in this version; set "
+                            "broker.id to a number from 0 to {}",
+                            config_.source, config_.reserved_broker_max_id));
+  return {};
+}
+
+void Broker::open_control_plane() {
+  channel_ = std::make_unique<LocalChannel>(world_.loop, *this);
+  control_ = std::make_unique<ControlPlane>(world_, control_options(config_, broker_id_), *this,
+                                            *channel_);
+  control_->open([this, alive = std::weak_ptr<int>(alive_)](Result<std::string> cluster_id) {
+    if (!alive.expired()) on_cluster_id(std::move(cluster_id));
+  });
+}
+
+void Broker::on_cluster_id(Result<std::string> cluster_id) {
+  if (!cluster_id) return start_failed(std::move(cluster_id.error()));
+  cluster_id_ = std::move(*cluster_id);
+  metadata_ = MetadataImage::empty(cluster_id_);
+  state_ = BrokerState::recovery;
+  if (auto loaded = load_logs(); !loaded) return start_failed(std::move(loaded.error()));
+  state_ = BrokerState::starting;
+  port_ = std::make_unique<ClientPort>(world_, config_,
+                                       [this](RequestPtr request) { dispatch(std::move(request)); });
+  if (auto bound = port_->bind(); !bound) return start_failed(std::move(bound.error()));
+  join_cluster();
+}
+
+Result<void> Broker::load_logs() {
+  LogManagerOptions options = log_manager_options(config_);
+  options.cluster_id = cluster_id_;
+  options.broker_id = broker_id_;
+  options.config_for = [this](const std::string& topic) { return log_config_for(topic); };
+  options.on_dir_offline = [this](const std::string& dir, const std::vector<TopicPartition>& lost) {
+    on_dir_offline(dir, lost);
+  };
+  early_locks_.clear();
+  OTTLA_ASSIGN(logs_, LogManager::open(world_, std::move(options)));
+  replicas_ = std::make_unique<ReplicaManager>(world_, broker_id_, *logs_, *this);
+  replicas_->set_metadata(metadata_);
+  offsets_ = std::make_unique<LocalOffsetsStore>(*replicas_);
+  groups_ = std::make_unique<GroupService>(world_, config_, *offsets_);
+  sessions_ = std::make_unique<FetchSessionCache>(
+      config_.max_incremental_fetch_session_cache_slots, world_.entropy.u64());
+  producer_ids_ = std::make_unique<ProducerIds>(*control_);
+  context_.reset(new ApiContext{world_, config_, broker_id_, *replicas_, *control_, *sessions_,
+                                *groups_, *producer_ids_, dynamic_});
+  logs_->start_tasks();
+  return {};
+}
+
+BrokerRegistration Broker::registration() const {
+  BrokerRegistration self;
+  self.id = broker_id_;
+  self.rack = config_.broker_rack;
+  self.timestamp_ms = world_.loop.wall_ms();
+  for (const Listener& listener : config_.advertised_listeners) {
+    BrokerEndpoint endpoint;
+    endpoint.listener = listener.name;
+    // Without a host clients are told the name they can surely resolve here.
+    endpoint.host = listener.host.empty() ? "localhost" : listener.host;
+    endpoint.port = listener.port != 0 ? listener.port : port_->port_of(listener.name);
+    endpoint.security_protocol = security_protocol_id(listener.protocol);
+    self.endpoints.push_back(std::move(endpoint));
+  }
+  return self;
+}
+
+void Broker::join_cluster() {
+  groups_->start();
+  control_->join(registration(), [this, alive = std::weak_ptr<int>(alive_)](Result<int64_t> epoch) {
+    if (!alive.expired()) on_joined(std::move(epoch));
+  });
+}
+
+void Broker::on_joined(Result<int64_t> broker_epoch) {
+  if (!broker_epoch) return start_failed(std::move(broker_epoch.error()));
+  replicas_->set_broker_epoch(*broker_epoch);
+  joined_ = true;
+  maybe_running();
+}
+
+// Clients are served once this broker sees itself in the metadata: an answer before would name no
+// broker at all.
+void Broker::maybe_running() {
+  if (!joined_ || state_ != BrokerState::starting) return;
+  if (replicas_->metadata()->broker(broker_id_) == nullptr) return;
+  state_ = BrokerState::running;
+  port_->open();
+  log::info(kLog, "broker is serving", "broker_id={} cluster_id={} port={} partitions={} start_ms={}",
+            broker_id_, cluster_id_, port(config_.listeners.front().name),
+            logs_->partition_count(), (world_.loop.now() - start_began_) / 1'000'000);
+  if (started_) std::exchange(started_, nullptr)({});
+}
+
+// ---------------------------------------------------------------------------------------------- stop
+
+void Broker::stop(Fn<void()> done) {
+  if (state_ == BrokerState::shutting_down) return;
+  bool was_up = state_ == BrokerState::running;
+  state_ = BrokerState::shutting_down;
+  log::info(kLog, "broker is stopping", "broker_id={}", broker_id_);
+  if (was_up) replicas_->expire_all();
+  if (port_) port_->finish();
+  // One turn, so that the last answers leave; then the logs are closed and the cluster is told.
+  world_.loop.post([this, alive = std::weak_ptr<int>(alive_), done = std::move(done)]() mutable {
+    if (alive.expired()) return;
+    if (port_) port_->close();
+    if (logs_ && !logs_->shutdown())
+      log::error(kLog, "some log directory was not closed cleanly; it will be recovered");
+    if (!control_) return done();
+    control_->leave(std::move(done));
+  });
+}
+
+// ------------------------------------------------------------------------------------------ requests
+
+void Broker::dispatch(RequestPtr request) {
+  const ApiHandler* handler = find_handler(request->api());
+  if (handler == nullptr || state_ != BrokerState::running) return request->close();
+  handler->handle(*context_, std::move(request));
+}
+
+uint16_t Broker::port(const std::string& listener) const {
+  return port_ ? port_->port_of(listener) : 0;
+}
+
+// ------------------------------------------------------------------------- what the control plane says
+
+MetadataPtr Broker::metadata() const { return replicas_ ? replicas_->metadata() : metadata_; }
+
+AdminRefusal Broker::validate_topic_config(const ConfigMap& config) const {
+  std::string fault = topic_config_fault(config_, config);
+  if (fault.empty()) return {};
+  return {ErrorCode::invalid_config, std::move(fault)};
+}
+
+void Broker::on_registered(int64_t broker_epoch) {
+  if (replicas_) replicas_->set_broker_epoch(broker_epoch);
+}
+
+void Broker::on_session_lost() {
+  ++session_expirations_;
+  log::warn(kLog, "the ZooKeeper session expired; registering again", "broker_id={}", broker_id_);
+}
+
+void Broker::on_fatal(Error error) {
+  log::error(kLog, "the broker cannot go on", "why={}", error.context);
+  if (started_) return start_failed(std::move(error));
+  world_.loop.post([this, alive = std::weak_ptr<int>(alive_), error = std::move(error)]() mutable {
+    if (!alive.expired() && on_failed_) on_failed_(std::move(error));
+  });
+}
+
+LogConfig Broker::log_config_for(const std::string& topic) const {
+  auto own = topic_overrides_.find(topic);
+  return to_log_config(own == topic_overrides_.end()
+                           ? topic_defaults(config_)
+                           : make_topic_config(config_, own->second));
+}
+
+void Broker::on_config(const std::string& entity_type, const std::string& name,
+                       const ConfigMap& config) {
+  if (entity_type == "topics") {
+    if (config.empty())
+      topic_overrides_.erase(name);
+    else
+      topic_overrides_[name] = config;
+    if (logs_) logs_->update_config(name, log_config_for(name));
+  } else if (entity_type == "brokers") {
+    if (name == kDefaultEntity) dynamic_.cluster_default = config;
+    if (name == std::to_string(broker_id_)) dynamic_.broker = config;
+  }
+}
+
+// ----------------------------------------------------------------------------- the controller's requests
+
+kmsg::LeaderAndIsrResponse Broker::execute(const kmsg::LeaderAndIsrRequest& request) {
+  if (!replicas_) return {};
+  return replicas_->apply(request);
+}
+
+kmsg::StopReplicaResponse Broker::execute(const kmsg::StopReplicaRequest& request) {
+  if (!replicas_) return {};
+  return replicas_->apply(request);
+}
+
+kmsg::UpdateMetadataResponse Broker::execute(const kmsg::UpdateMetadataRequest& request) {
+  kmsg::UpdateMetadataResponse response;
+  if (!replicas_) return response;
+  response.error_code = replicas_->check_controller(request.controller_epoch, request.broker_epoch);
+  if (response.error_code != ErrorCode::none) return response;
+  MetadataImage::Change change = MetadataImage::apply(replicas_->metadata(), request);
+  replicas_->set_metadata(change.image);
+  if (const TopicView* offsets = change.image->topic(kOffsetsTopic))
+    groups_->set_partition_count(static_cast<int32_t>(offsets->partitions.size()));
+  if (!change.deleted_partitions.empty()) groups_->on_partitions_deleted(change.deleted_partitions);
+  for (const auto& [topic, partition] : change.deleted_partitions)
+    replicas_->wake({topic, partition});
+  control_->on_metadata_changed();
+  maybe_running();
+  return response;
+}
+
+void Broker::on_became_leader(const TopicPartition& tp, int32_t leader_epoch) {
+  if (tp.topic == kOffsetsTopic) groups_->on_became_leader(tp.partition, leader_epoch);
+}
+
+void Broker::on_resigned(const TopicPartition& tp, std::optional<int32_t> leader_epoch) {
+  if (tp.topic == kOffsetsTopic) groups_->on_resigned(tp.partition, leader_epoch);
+}
+
+void Broker::on_dir_offline(const std::string& dir, const std::vector<TopicPartition>& lost) {
+  log::error(kLog, "a log directory is offline; its partitions answer storage errors until restart",
+             "dir={} partitions={}", dir, lost.size());
+  if (replicas_) replicas_->on_dir_offline(lost);
+  for (const LogDirInfo& info : logs_->dirs())
+    if (info.online) return;
+  on_fatal({Errc::io, fmt::format("log.dirs: no directory is left that can be written; the last one "
+                                  "was {}",
+                                  dir)});
+}
+
+std::string Broker::describe() const {
+  return fmt::format("broker {} state={} partitions={}", broker_id_, static_cast<int>(state_),
+                     replicas_ ? replicas_->partition_count() : 0);
+}
+
+void Broker::check_invariants() const {
+  if (replicas_) replicas_->check_invariants();
+}
+
+}  // namespace ottla::broker

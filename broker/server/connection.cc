@@ -1,0 +1,193 @@
+#include "broker/server/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/endian.h"
+#include "common/base/log.h"
+
+namespace ottla::broker {
+
+namespace {
+constexpr log::Room kLog{"broker.server"};
+constexpr size_t kSizeBytes = 4;
+}  // namespace
+
+ClientConnection::ClientConnection(rt::Loop& loop, ConnectionOwner& owner,
+                                   std::unique_ptr<rt::Connection> socket,
+                                   std::shared_ptr<ClientInfo> client, size_t max_frame_bytes,
+                                   ConnectionCounters& counters)
+    : loop_(loop),
+      owner_(owner),
+      socket_(std::move(socket)),
+      client_(std::move(client)),
+      max_frame_bytes_(max_frame_bytes),
+      counters_(counters),
+      buffer_(kReadBytes),
+      last_active_(loop.now()) {}
+
+ClientConnection::~ClientConnection() {
+  size_t held = in_flight_bytes_ + (in_frame_ ? frame_.size() : 0);
+  for (const Buffer& frame : ahead_) held += frame.size();
+  owner_.release_bytes(held);
+}
+
+void ClientConnection::start() {
+  socket_->on_drained([this] { post_work(); });
+  socket_->on_send_error([this](const Error&) { close(); });
+  read_more();
+}
+
+void ClientConnection::close() {
+  if (over_) return;
+  over_ = true;
+  socket_->close_after_send();
+  if (Fn<void()> cancel = std::exchange(client_->cancel, nullptr)) cancel();
+  owner_.on_connection_over(id());
+}
+
+void ClientConnection::finish() {
+  finishing_ = true;
+  for (const Buffer& frame : ahead_) owner_.release_bytes(frame.size());
+  ahead_.clear();
+  if (!in_flight_ && !over_) {
+    over_ = true;
+    socket_->close_after_send();
+    owner_.on_connection_over(id());
+  }
+}
+
+void ClientConnection::on_close() { close(); }
+
+// ------------------------------------------------------------------------------------------ reading
+
+void ClientConnection::read_more() {
+  if (reading_ || over_ || reading_is_held()) return;
+  reading_ = true;
+  MutBytes into;
+  if (in_frame_) {
+    into = frame_.mutable_bytes().subspan(filled_);
+  } else {
+    if (begin_ > 0) {
+      std::copy(buffer_.data() + begin_, buffer_.data() + end_, buffer_.data());
+      end_ -= begin_;
+      begin_ = 0;
+    }
+    into = buffer_.mutable_bytes().subspan(end_);
+  }
+  socket_->read(into, [this](Result<size_t> result) { on_read(std::move(result)); });
+}
+
+void ClientConnection::on_read(Result<size_t> result) {
+  reading_ = false;
+  if (over_) return;
+  if (!result || *result == 0) return close();
+  auto self = shared_from_this();  // a request may end this connection
+  last_active_ = loop_.now();
+  counters_.bytes_in += *result;
+  if (in_frame_) {
+    filled_ += *result;
+    if (filled_ == frame_.size()) push_frame();
+  } else {
+    end_ += *result;
+    take_frames();
+  }
+  work();
+  if (!over_) read_more();
+}
+
+// Cuts whole frames out of the buffer; a frame that is not whole yet goes on in a buffer of its own.
+void ClientConnection::take_frames() {
+  while (!over_ && !in_frame_ && !paused_ && end_ - begin_ >= kSizeBytes) {
+    auto size = load_be<int32_t>(buffer_.data() + begin_);
+    if (size <= 0 || static_cast<size_t>(size) > max_frame_bytes_) {
+      ++counters_.closed_for_garbage;
+      log::debug(kLog, "closing: not the size of a request", "peer={} size={}", client_->host, size);
+      return close();
+    }
+    if (!begin_frame(static_cast<size_t>(size))) return;
+  }
+}
+
+// False: there is no memory for it now.
+bool ClientConnection::begin_frame(size_t size) {
+  if (!owner_.reserve_bytes(size)) {
+    paused_ = true;
+    return false;
+  }
+  begin_ += kSizeBytes;
+  frame_ = client_->pool->take(size);
+  size_t here = std::min(size, end_ - begin_);
+  std::copy_n(buffer_.data() + begin_, here, frame_.data());
+  begin_ += here;
+  filled_ = here;
+  in_frame_ = true;
+  if (filled_ == size) push_frame();
+  return true;
+}
+
+void ClientConnection::push_frame() {
+  in_frame_ = false;
+  ahead_.push_back(std::move(frame_));
+  frame_ = Buffer();
+}
+
+void ClientConnection::resume() {
+  if (!paused_ || over_) return;
+  paused_ = false;
+  take_frames();
+  post_work();
+}
+
+// ------------------------------------------------------------------------------------------ working
+
+// Carries out what was read, as long as answers come at once.
+void ClientConnection::work() {
+  if (working_) return;
+  working_ = true;
+  while (!over_ && !in_flight_ && !ahead_.empty() && socket_->unsent_bytes() <= kMaxUnsentBytes) {
+    Buffer frame = std::move(ahead_.front());
+    ahead_.pop_front();
+    in_flight_ = true;
+    in_flight_bytes_ = frame.size();
+    ++counters_.requests;
+    auto request = std::make_unique<Request>(weak_from_this(), client_, std::move(frame));
+    request->received = loop_.now();
+    if (!request->parse_header()) {
+      ++counters_.closed_for_garbage;
+      log::debug(kLog, "closing: not a request that is spoken here", "peer={}", client_->host);
+      close();
+      break;
+    }
+    owner_.on_request(std::move(request));
+  }
+  working_ = false;
+}
+
+void ClientConnection::post_work() {
+  if (work_posted_ || over_) return;
+  work_posted_ = true;
+  loop_.post([weak = weak_from_this()] {
+    auto self = weak.lock();
+    if (!self) return;
+    auto* connection = static_cast<ClientConnection*>(self.get());
+    connection->work_posted_ = false;
+    connection->work();
+    connection->read_more();
+  });
+}
+
+void ClientConnection::on_reply(std::vector<rt::OutPiece> pieces) {
+  if (over_) return;
+  in_flight_ = false;
+  owner_.release_bytes(in_flight_bytes_);
+  in_flight_bytes_ = 0;
+  client_->cancel = nullptr;
+  last_active_ = loop_.now();
+  if (!pieces.empty()) socket_->send(std::move(pieces));
+  if (finishing_) return finish();
+  // From inside work() its loop goes on; otherwise what waits is taken up in the next turn.
+  if (!working_ && (!ahead_.empty() || !reading_)) post_work();
+}
+
+}  // namespace ottla::broker

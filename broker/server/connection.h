@@ -1,0 +1,102 @@
+// ClientConnection: one client's connection. Cuts frames out of the stream, carries out one request at
+// a time in their order (later ones wait here, read ahead up to a bound), sends answers in that order.
+// A large frame is read straight into a buffer of its size, so that a produce request's records are
+// copied once: from the socket. Any bytes that are no request end the connection.
+// Source: Kafka protocol guide, "Network" and "Common Request and Response Structure".
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "broker/api/request.h"
+#include "common/rt/world.h"
+
+namespace ottla::broker {
+
+class ClientConnection;
+
+// What connections share of their server.
+class ConnectionOwner {
+ public:
+  virtual ~ConnectionOwner() = default;
+  virtual void on_request(RequestPtr request) = 0;
+  // The connection is over; the owner lets go of it, later. Called once.
+  virtual void on_connection_over(uint64_t id) = 0;
+  // May this many more bytes of requests be held? False: the connection pauses until resume().
+  virtual bool reserve_bytes(size_t bytes) = 0;
+  virtual void release_bytes(size_t bytes) = 0;
+};
+
+struct ConnectionCounters {
+  uint64_t requests = 0, bytes_in = 0, closed_for_garbage = 0;
+};
+
+class ClientConnection final : public ReplySink,
+                               public std::enable_shared_from_this<ClientConnection> {
+ public:
+  ClientConnection(rt::Loop& loop, ConnectionOwner& owner, std::unique_ptr<rt::Connection> socket,
+                   std::shared_ptr<ClientInfo> client, size_t max_frame_bytes,
+                   ConnectionCounters& counters);
+  ~ClientConnection() override;
+
+  void start();   // begins to read
+  void resume();  // memory is there again
+  void close();
+  // Ends after what is being answered was sent.
+  void finish();
+
+  uint64_t id() const { return client_->connection_id; }
+  bool in_flight() const { return in_flight_; }
+  bool paused_for_memory() const { return paused_; }
+  Instant last_active() const { return last_active_; }
+  const ClientInfo& client() const { return *client_; }
+
+  void on_reply(std::vector<rt::OutPiece> pieces) override;
+  void on_close() override;
+
+ private:
+  static constexpr size_t kReadBytes = 8192;
+  // Requests read ahead of the one in flight: their count, and the bytes of unsent answers at which
+  // the next one waits for the client to take what it asked for.
+  static constexpr size_t kMaxAhead = 64;
+  static constexpr uint64_t kMaxUnsentBytes = 256 * 1024;
+
+  void read_more();
+  void on_read(Result<size_t> result);
+  void take_frames();
+  bool begin_frame(size_t size);
+  void push_frame();
+  void work();
+  void post_work();
+  bool reading_is_held() const { return ahead_.size() >= kMaxAhead || paused_ || finishing_; }
+
+  // Fixed after construction.
+  rt::Loop& loop_;
+  ConnectionOwner& owner_;
+  std::unique_ptr<rt::Connection> socket_;
+  std::shared_ptr<ClientInfo> client_;
+  size_t max_frame_bytes_;
+  ConnectionCounters& counters_;
+
+  // Reading: small frames are cut out of buffer_, a large one fills frame_.
+  Buffer buffer_;
+  size_t begin_ = 0, end_ = 0;
+  Buffer frame_;
+  size_t filled_ = 0;
+  bool in_frame_ = false;
+  bool reading_ = false;
+  bool paused_ = false;
+  size_t wanted_ = 0;  // the frame that waits for memory
+
+  std::deque<Buffer> ahead_;
+  bool in_flight_ = false;
+  size_t in_flight_bytes_ = 0;
+  bool working_ = false;
+  bool work_posted_ = false;
+  bool finishing_ = false;
+  bool over_ = false;
+  Instant last_active_;
+};
+
+}  // namespace ottla::broker
