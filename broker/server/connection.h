@@ -87,7 +87,6 @@ class ClientConnection final : public ReplySink,
   bool in_frame_ = false;
   bool reading_ = false;
   bool paused_ = false;
-  size_t wanted_ = 0;  // the frame that waits for memory
 
   std::deque<Buffer> ahead_;
   bool in_flight_ = false;
