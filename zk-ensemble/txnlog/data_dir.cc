@@ -22,6 +22,33 @@ Result<std::vector<ZxidFile>> files_of(rt::Disk& disk, const std::string& dir, s
   return found;
 }
 
+// The directories that a path names, deepest first, that do not exist.
+size_t count_missing(rt::Disk& disk, std::string path) {
+  size_t missing = 0;
+  while (!disk.stat(path)) {
+    ++missing;
+    std::string parent = rt::parent_of(path);
+    if (parent == path || parent.empty()) break;
+    path = parent;
+  }
+  return missing;
+}
+
+// What a log holds is durable only when every directory above it is. At least version-2 and its parent:
+// an earlier start may have been killed between making and syncing them.
+Result<void> sync_names(rt::Disk& disk, std::string path, size_t made) {
+  for (size_t level = 0; level < std::max<size_t>(made, 2); ++level) {
+    std::string parent = rt::parent_of(path);
+    if (parent == path) break;
+    if (auto synced = disk.sync_dir(parent); !synced) {
+      // A parent that this user may not open was there before, made durable by whoever made it.
+      if (level < made) return synced;
+    }
+    path = parent;
+  }
+  return {};
+}
+
 Result<void> make_version_dir(rt::Disk& disk, const std::string& key, const std::string& base,
                               const std::string& version_dir, bool autocreate) {
   if (!autocreate && !disk.stat(version_dir)) {
@@ -29,12 +56,13 @@ Result<void> make_version_dir(rt::Disk& disk, const std::string& key, const std:
                 fmt::format("{}={}: {} is missing and datadir.autocreate=false; create it or set "
                             "datadir.autocreate=true", key, base, version_dir));
   }
+  size_t missing = count_missing(disk, version_dir);
   if (auto made = disk.make_dirs(version_dir); !made) {
     return fail(made.error().code,
                 fmt::format("{}={}: cannot create {} ({}); give this user write access or set {} to "
                             "another directory", key, base, version_dir, made.error().context, key));
   }
-  return {};
+  return sync_names(disk, version_dir, missing);
 }
 
 Result<void> refuse_foreign(rt::Disk& disk, const std::string& key, const std::string& base) {

@@ -28,6 +28,7 @@ class Recovery {
     OTTLA_TRY(drop_unfinished_log());
     OTTLA_TRY(load_snapshot());
     OTTLA_TRY(replay_logs());
+    OTTLA_TRY(make_durable());
     for (const std::string& path : tree_.drop_orphans())
       result_.warnings.push_back(fmt::format("{}: removed, the session that owned it is gone", path));
     return std::move(result_);
@@ -116,6 +117,18 @@ class Recovery {
     while (first + 1 < logs_.size() && logs_[first + 1].zxid <= result_.snapshot_zxid + 1) ++first;
     for (size_t i = first; i < logs_.size(); ++i) OTTLA_TRY(replay_log(logs_[i], i + 1 == logs_.size()));
     return {};
+  }
+
+  // A killed process leaves records, and a renamed snapshot, that were read now but never synced. What is
+  // built on them from here on is, so they must be first.
+  Result<void> make_durable() {
+    if (!logs_.empty()) {
+      OTTLA_ASSIGN(auto file, disk_.open(log_path(logs_.back()), rt::OpenMode::read_write));
+      OTTLA_TRY(file->sync_now());
+      OTTLA_TRY(disk_.sync_dir(dir_.log_dir()));
+    }
+    if (dir_.snapshot_dir() == dir_.log_dir() && !logs_.empty()) return {};
+    return disk_.sync_dir(dir_.snapshot_dir());
   }
 
   Result<void> replay_log(const ZxidFile& log, bool is_newest) {

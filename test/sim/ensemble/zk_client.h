@@ -15,7 +15,7 @@
 #include "common/rt/world.h"
 #include "common/wire/reader.h"
 #include "common/wire/writer.h"
-#include "test/sim/history.h"
+#include "test/sim/ensemble/history.h"
 
 namespace ottla::test {
 
@@ -56,6 +56,7 @@ class ZkClient {
   void on_handshake(Bytes frame);
   void on_event(wire::Reader& in, int64_t zxid);
   void on_reply(wire::Reader& in, int32_t xid, int64_t zxid, int32_t error);
+  void on_node_seen(const Request& request, int64_t mzxid);
   void fill_pipeline();
   void send_random();
   void send(Request request, wire::Writer body);
@@ -81,8 +82,9 @@ class ZkClient {
   int32_t last_xid_ = 0;
   int left_;
   std::deque<Request> outstanding_;
-  // One-shot watches of this connection: (kind, path) -> registrations asked for and not fired.
-  std::map<std::string, int> data_watches_, child_watches_;
+  // One-shot watches of this connection that have not fired: path -> the mzxid that the client knows
+  // (0: no such node; not kept for children).
+  std::map<std::string, int64_t> data_watches_, child_watches_;
 };
 
 }  // namespace ottla::test

@@ -1,4 +1,4 @@
-#include "test/sim/history.h"
+#include "test/sim/ensemble/history.h"
 
 #include <fmt/core.h>
 
