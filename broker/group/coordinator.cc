@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "broker/group/internal.h"
-#include "broker/group/java_string.h"
+#include "proto/kafka/java_string.h"
 #include "common/base/check.h"
 
 namespace ottla::broker {
@@ -11,7 +11,7 @@ namespace ottla::broker {
 using kmsg::ErrorCode;
 
 int32_t group_partition_for(std::string_view group_id, int32_t partition_count) {
-  return java_abs(java_string_hash(group_id)) % partition_count;
+  return kmsg::java_abs(kmsg::java_string_hash(group_id)) % partition_count;
 }
 
 GroupCoordinator::GroupCoordinator(const GroupConfig& config, GroupHooks hooks,

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "broker/group/internal.h"
-#include "broker/group/java_string.h"
+#include "proto/kafka/java_string.h"
 #include "common/base/check.h"
 
 namespace ottla::broker {
@@ -139,7 +139,7 @@ void GroupCoordinator::commit(Step& step, ReplyTicket ticket, const Request& req
   pending.kind = is_txn ? PendingAppend::Kind::txn_commit : PendingAppend::Kind::commit;
   for (const GroupTopicPartition& partition : known) {
     CommittedOffset& committed = asked.at(partition).committed;
-    if (utf16_length(committed.metadata) > static_cast<size_t>(config_.offset_metadata_max_bytes))
+    if (kmsg::utf16_length(committed.metadata) > static_cast<size_t>(config_.offset_metadata_max_bytes))
       answer(partition, ErrorCode::offset_metadata_too_large);
     else
       pending.offsets.emplace_back(partition, std::move(committed));

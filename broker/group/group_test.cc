@@ -1,4 +1,4 @@
-#include "broker/group/java_string.h"
+#include "proto/kafka/java_string.h"
 #include "broker/group/records.h"
 #include "broker/group/subscription.h"
 #include "broker/group/test_driver.h"
@@ -97,13 +97,13 @@ ErrorCode commit_error(const Driver& driver, ReplyTicket ticket) {
 }  // namespace
 
 TEST_CASE("java strings") {
-  CHECK(java_string_hash("abc") == 96354);
-  CHECK(java_string_hash("polygenelubricants") == std::numeric_limits<int32_t>::min());
+  CHECK(kmsg::java_string_hash("abc") == 96354);
+  CHECK(kmsg::java_string_hash("polygenelubricants") == std::numeric_limits<int32_t>::min());
   CHECK(group_partition_for("polygenelubricants", 50) == 0);
   CHECK(group_partition_for("abc", 50) == 4);
-  CHECK(java_string_hash("\xf0\x9f\x98\x80") == 31 * 0xd83d + 0xde00);
-  CHECK(utf16_length("\xf0\x9f\x98\x80z\xc3\xa9") == 4);
-  CHECK(utf16_length("\xff\xc3") == 2);
+  CHECK(kmsg::java_string_hash("\xf0\x9f\x98\x80") == 31 * 0xd83d + 0xde00);
+  CHECK(kmsg::utf16_length("\xf0\x9f\x98\x80z\xc3\xa9") == 4);
+  CHECK(kmsg::utf16_length("\xff\xc3") == 2);
 }
 
 TEST_CASE("records have Apache's layout") {

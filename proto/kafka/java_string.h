@@ -7,7 +7,7 @@
 #include <limits>
 #include <string_view>
 
-namespace ottla::broker {
+namespace ottla::kmsg {
 
 template <class Visit>
 void for_each_utf16(std::string_view text, Visit&& visit) {
@@ -58,4 +58,4 @@ inline int32_t java_abs(int32_t value) {
   return value == std::numeric_limits<int32_t>::min() ? 0 : std::abs(value);
 }
 
-}  // namespace ottla::broker
+}  // namespace ottla::kmsg

@@ -1,0 +1,53 @@
+// ottla: the one program. Servers and tools are subcommands; scripts/bin/*.sh give them Apache's
+// names.
+#include <fmt/core.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/tools.h"
+
+namespace {
+
+using Main = int (*)(std::span<const std::string>);
+
+struct Subcommand {
+  std::string_view name;
+  Main run;
+  std::string_view about;
+};
+
+constexpr Subcommand kSubcommands[] = {
+    {"topics", ottla::tools::topics_main, "create, list, describe, alter and delete topics"},
+};
+
+void print_usage(FILE* out) {
+  fmt::print(out, "usage: ottla COMMAND [ARGUMENTS]\n\n");
+  for (const Subcommand& command : kSubcommands)
+    fmt::print(out, "  {:<18} {}\n", command.name, command.about);
+  fmt::print(out, "\n`ottla COMMAND --help` tells more; `ottla --version` what this is.\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> args(argv + 1, argv + argc);
+  if (args.empty()) {
+    print_usage(stderr);
+    return 1;
+  }
+  if (args[0] == "--help" || args[0] == "help" || args[0] == "-h") {
+    print_usage(stdout);
+    return 0;
+  }
+  if (args[0] == "--version" || args[0] == "version") {
+    fmt::print("ottla 0.1.0 (Kafka 3.9, ZooKeeper 3.9)\n");
+    return 0;
+  }
+  for (const Subcommand& command : kSubcommands)
+    if (args[0] == command.name) return command.run(std::span(args).subspan(1));
+  fmt::print(stderr, "ottla: there is no command '{}'\n", args[0]);
+  print_usage(stderr);
+  return 1;
+}
