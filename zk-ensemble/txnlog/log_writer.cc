@@ -5,13 +5,18 @@
 #include <algorithm>
 
 namespace ottla::zk {
+namespace {
+constexpr int64_t kGatherMaxNs = 1'000'000;
+}  // namespace
 
 LogWriter::LogWriter(rt::World world, std::string directory, const LogOptions& options,
                      Listener listener)
     : world_(world),
       directory_(std::move(directory)),
       options_(options),
-      listener_(std::move(listener)) {}
+      listener_(std::move(listener)) {
+  gather_timer_ = world_.loop.make_timer([this] { commit_next(); });
+}
 
 LogWriter::~LogWriter() { *alive_ = false; }
 
@@ -44,6 +49,7 @@ void LogWriter::append(int64_t zxid, std::span<const Bytes> pieces) {
   store_be<uint32_t>(prefix + 8, static_cast<uint32_t>(length));
   batch.last_zxid = zxid;
   ++batch.records;
+  ++queued_records_;
   size_t added = batch.bytes.size() - at;
   queued_bytes_ += added;
   queued_file_end_ += added;
@@ -66,13 +72,22 @@ void LogWriter::schedule() {
 }
 
 void LogWriter::commit_next() {
-  if (busy_ || held_ || failed_ || queue_.empty()) return;
+  if (busy_ || held_ || failed_ || queue_.empty() || worth_waiting()) return;
   busy_ = true;
   if (queue_.front().begins_file) {
     open_file(queue_.front().first_zxid);
   } else {
     write_and_sync();
   }
+}
+
+bool LogWriter::worth_waiting() {
+  if (queued_records_ >= gather_records_ || world_.loop.now() >= gather_until_) {
+    gather_timer_->cancel();
+    return false;
+  }
+  if (!gather_timer_->armed()) gather_timer_->arm_at(gather_until_);
+  return true;
 }
 
 // Name and header are durable before the first record is written: recovery takes a file without a
@@ -158,6 +173,7 @@ void LogWriter::committed() {
     stats_.sync_ns_sum += took_ns;
     stats_.sync_ns_max = std::max(stats_.sync_ns_max, took_ns);
     if (static_cast<int64_t>(took_ns) > slow_sync_ns_) ++stats_.slow_syncs;
+    sync_ns_usual_ = (sync_ns_usual_ * 7 + static_cast<int64_t>(took_ns)) / 8;
   }
   Batch batch = std::move(queue_.front());
   queue_.pop_front();
@@ -166,10 +182,12 @@ void LogWriter::committed() {
   ++stats_.commits;
   stats_.records += batch.records;
   stats_.bytes += batch.bytes.size();
-  // The next sync starts before this one's waiters are served: the disk is never idle for them.
-  commit_next();
+  gather_records_ = queued_records_;  // what was in flight, this batch included
+  queued_records_ -= batch.records;
+  gather_until_ = world_.loop.now() + std::min(sync_ns_usual_ / 4, kGatherMaxNs);
   std::shared_ptr<bool> alive = alive_;
   listener_.on_durable(batch.last_zxid);
+  if (*alive) schedule();
 }
 
 void LogWriter::fail_for_good(Error error) {
