@@ -1,4 +1,5 @@
-// What goes out: transactions applied in order, their answers and events, and the reads behind them.
+// What goes out: transactions applied in order, their answers and events, and the reads behind
+// them.
 #include <algorithm>
 
 #include "common/base/check.h"
@@ -16,45 +17,71 @@ constexpr int32_t kStateConnected = 3;
 // As `stat` and `cons` name the last operation.
 std::string_view short_name(OpCode type) {
   switch (type) {
-    case OpCode::ping: return "PING";
-    case OpCode::create_session: return "SESS";
-    case OpCode::close_session: return "CLOS";
-    case OpCode::multi: return "MULT";
-    case OpCode::multi_read: return "MLTR";
+    case OpCode::ping:
+      return "PING";
+    case OpCode::create_session:
+      return "SESS";
+    case OpCode::close_session:
+      return "CLOS";
+    case OpCode::multi:
+      return "MULT";
+    case OpCode::multi_read:
+      return "MLTR";
     case OpCode::create:
     case OpCode::create2:
     case OpCode::create_ttl:
-    case OpCode::create_container: return "CREA";
+    case OpCode::create_container:
+      return "CREA";
     case OpCode::remove:
-    case OpCode::delete_container: return "DELE";
-    case OpCode::set_data: return "SETD";
-    case OpCode::reconfig: return "RECO";
-    case OpCode::set_acl: return "SETA";
-    case OpCode::sync: return "SYNC";
-    case OpCode::check: return "CHEC";
-    case OpCode::exists: return "EXIS";
-    case OpCode::get_data: return "GETD";
-    case OpCode::set_watches: return "SETW";
-    case OpCode::set_watches2: return "STW2";
-    case OpCode::add_watch: return "ADDW";
-    case OpCode::get_acl: return "GETA";
+    case OpCode::delete_container:
+      return "DELE";
+    case OpCode::set_data:
+      return "SETD";
+    case OpCode::reconfig:
+      return "RECO";
+    case OpCode::set_acl:
+      return "SETA";
+    case OpCode::sync:
+      return "SYNC";
+    case OpCode::check:
+      return "CHEC";
+    case OpCode::exists:
+      return "EXIS";
+    case OpCode::get_data:
+      return "GETD";
+    case OpCode::set_watches:
+      return "SETW";
+    case OpCode::set_watches2:
+      return "STW2";
+    case OpCode::add_watch:
+      return "ADDW";
+    case OpCode::get_acl:
+      return "GETA";
     case OpCode::get_children:
-    case OpCode::get_children2: return "GETC";
-    case OpCode::get_all_children_number: return "GETACN";
-    case OpCode::check_watches: return "CHKW";
-    case OpCode::remove_watches: return "REMW";
-    case OpCode::who_am_i: return "HOMI";
-    case OpCode::get_ephemerals: return "GETE";
+    case OpCode::get_children2:
+      return "GETC";
+    case OpCode::get_all_children_number:
+      return "GETACN";
+    case OpCode::check_watches:
+      return "CHKW";
+    case OpCode::remove_watches:
+      return "REMW";
+    case OpCode::who_am_i:
+      return "HOMI";
+    case OpCode::get_ephemerals:
+      return "GETE";
     case OpCode::auth:
     case OpCode::sasl:
     case OpCode::notification:
-    case OpCode::error: return "NA";
+    case OpCode::error:
+      return "NA";
   }
   return "NA";
 }
 
 bool is_moved(const ApplyResult& result) {
-  return std::ranges::any_of(result.multi, [](const OpResult& one) { return one.error == ZkError::session_moved; });
+  return std::ranges::any_of(
+      result.multi, [](const OpResult& one) { return one.error == ZkError::session_moved; });
 }
 
 }  // namespace
@@ -127,8 +154,8 @@ void Pipeline::answer_error(Conn& conn, int32_t xid, ZkError error) {
   conn.end_frame(conn.begin_reply(xid, zxid, error));
 }
 
-void Pipeline::answer_write(Conn& conn, const Waiting& waiting, const Txn& txn, const ApplyResult& result,
-                            Instant now) {
+void Pipeline::answer_write(Conn& conn, const Waiting& waiting, const Txn& txn,
+                            const ApplyResult& result, Instant now) {
   if (result.error == ZkError::session_moved || is_moved(result)) return end(conn);
   if (waiting.type == OpCode::create_session && txn.header.type != OpCode::error) {
     answer_connect(conn, true);

@@ -1,5 +1,5 @@
-// Events in: connections, frames, durability, time. See answers.cc for what goes out and reads.cc for
-// what is answered from the applied tree.
+// Events in: connections, frames, durability, time. See answers.cc for what goes out and reads.cc
+// for what is answered from the applied tree.
 #include "zk-ensemble/session/pipeline.h"
 
 #include <algorithm>
@@ -21,8 +21,8 @@ bool usable_session_id(int64_t id) {
   return id != 0 && id != kContainerOwner && (id & kTtlOwnerMask) != kTtlOwnerMask;
 }
 
-// What is answered with unimplemented and a close: everything no server knows, and what a client may ask
-// inside a multi alone.
+// What is answered with unimplemented and a close: everything no server knows, and what a client
+// may ask inside a multi alone.
 bool is_known(OpCode type) {
   switch (type) {
     case OpCode::create:
@@ -73,7 +73,8 @@ void LatencyStats::add(int64_t ms) {
   min_ms = min_ms < 0 ? ms : std::min(min_ms, ms);
 }
 
-Pipeline::Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_clock_ms, Instant now)
+Pipeline::Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_clock_ms,
+                   Instant now)
     : tree_(tree),
       options_(options),
       preparer_(tree, options, tree.last_zxid()),
@@ -82,7 +83,8 @@ Pipeline::Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_c
       next_session_id_(first_session_id(options.server_id, session_clock_ms)),
       next_reap_(after_ms(now, options.container_check_interval_ms)) {
   tree_.set_listener(&watches_);
-  for (const auto& [session, timeout_ms] : tree_.sessions()) tracker_.track(session, timeout_ms, now);
+  for (const auto& [session, timeout_ms] : tree_.sessions())
+    tracker_.track(session, timeout_ms, now);
 }
 
 Pipeline::~Pipeline() { tree_.set_listener(nullptr); }
@@ -110,7 +112,8 @@ void Pipeline::on_closed(ConnId id) {
   if (it == conns_.end()) return;
   outstanding_ -= it->second->info.outstanding;
   watches_.remove_watcher(id);
-  if (auto of = by_session_.find(it->second->info.session); of != by_session_.end() && of->second == id)
+  if (auto of = by_session_.find(it->second->info.session);
+      of != by_session_.end() && of->second == id)
     by_session_.erase(of);
   conns_.erase(it);
 }
@@ -198,7 +201,8 @@ void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall
     return drain(conn, now);
   }
   bool of_session = type == OpCode::create_session || type == OpCode::close_session;
-  if (of_session || Preparer::is_write(type)) return handle_write(conn, type, xid, body, now, wall_ms);
+  if (of_session || Preparer::is_write(type))
+    return handle_write(conn, type, xid, body, now, wall_ms);
 
   ZkError session_error = tracker_.check(conn.info.session, kHere);
   if (session_error == ZkError::session_moved) return end(conn);
@@ -233,8 +237,8 @@ void Pipeline::handle_write(Conn& conn, OpCode type, int32_t xid, Bytes body, In
       txn = preparer_.prepare_create_session(session, xid, timeout_ms, wall_ms);
     }
   } else {
-    txn = preparer_.prepare({session, xid, type, body, conn.auth.get(), tracker_.check(session, kHere)},
-                            wall_ms);
+    txn = preparer_.prepare(
+        {session, xid, type, body, conn.auth.get(), tracker_.check(session, kHere)}, wall_ms);
   }
   if (txn) {
     waiting.is_write = true;
@@ -273,7 +277,8 @@ void Pipeline::handle_auth(Conn& conn, int32_t xid, Bytes body) {
   if (!in.ok()) return end(conn);
   std::optional<AuthInfo> granted;
   if (scheme && (data || *scheme == "ip"))
-    granted = authenticate(*scheme, as_bytes(data.value_or("")), conn.info.remote_address, options_);
+    granted =
+        authenticate(*scheme, as_bytes(data.value_or("")), conn.info.remote_address, options_);
   if (granted)
     for (AuthId& id : *granted) conn.auth = with_auth(conn.auth, std::move(id));
   size_t at = conn.begin_reply(xid, 0, granted ? ZkError::ok : ZkError::auth_failed);
@@ -318,7 +323,8 @@ void Pipeline::reap_containers(Instant now, int64_t wall_ms) {
     propose(preparer_.prepare_delete_container(to_reap_.front(), wall_ms), 0);
     to_reap_.pop_front();
   }
-  int64_t spacing_ms = std::max<int64_t>(1, 60000 / std::max<int64_t>(1, options_.container_max_per_minute));
+  int64_t spacing_ms =
+      std::max<int64_t>(1, 60000 / std::max<int64_t>(1, options_.container_max_per_minute));
   next_reap_ = after_ms(now, to_reap_.empty() ? options_.container_check_interval_ms : spacing_ms);
 }
 
@@ -367,8 +373,8 @@ void Pipeline::reset_connection_stats() {
 }
 
 const std::vector<OpCode>& Pipeline::not_built() {
-  // reconfig is answered (disabled, or unimplemented on a standalone server); sasl as by a server that has
-  // no mechanism configured. Nothing else of the protocol is missing.
+  // reconfig is answered (disabled, or unimplemented on a standalone server); sasl as by a server
+  // that has no mechanism configured. Nothing else of the protocol is missing.
   static const std::vector<OpCode> missing = {};
   return missing;
 }
@@ -408,8 +414,9 @@ void Pipeline::check_invariants() const {
 }
 
 std::string Pipeline::describe() const {
-  return fmt::format("pipeline{{{} {} {} connections={} proposed={} outstanding={}}}", tree_.describe(),
-                     preparer_.describe(), tracker_.describe(), conns_.size(), proposed_.size(), outstanding_);
+  return fmt::format("pipeline{{{} {} {} connections={} proposed={} outstanding={}}}",
+                     tree_.describe(), preparer_.describe(), tracker_.describe(), conns_.size(),
+                     proposed_.size(), outstanding_);
 }
 
 }  // namespace ottla::zk

@@ -1,12 +1,12 @@
-// Pipeline: the whole service of one standalone server, without IO: client frames and the passing of time
-// in; log entries, frames to clients and closed connections out. Requests are decided at once against the
-// state to come (prepare.h), logged, and applied once durable; a quorum will slide in between.
-// Runs on one loop; nothing here blocks, logs or looks at a clock.
+// Pipeline: the whole service of one standalone server, without IO: client frames and the passing
+// of time in; log entries, frames to clients and closed connections out. Requests are decided at
+// once against the state to come (prepare.h), logged, and applied once durable; a quorum will slide
+// in between. Runs on one loop; nothing here blocks, logs or looks at a clock.
 //
-// Order. Replies of a connection are in the order of its requests (auth excepted: at once, as Apache's).
-// Reads wait for the connection's own earlier writes alone. Events of a transaction go to a connection
-// before any reply that could show its effect.
-// Source: ZooKeeper programmer's guide, "Consistency guarantees"; internals, "Request pipeline".
+// Order. Replies of a connection are in the order of its requests (auth excepted: at once, as
+// Apache's). Reads wait for the connection's own earlier writes alone. Events of a transaction go
+// to a connection before any reply that could show its effect. Source: ZooKeeper programmer's
+// guide, "Consistency guarantees"; internals, "Request pipeline".
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,9 @@
 
 namespace ottla::zk {
 
-// What the shell must do, in this order: append `log` (and sync it, then call on_durable), then send.
-// Nothing in `sends` depends on the durability of anything in `log`: what does comes out of on_durable.
+// What the shell must do, in this order: append `log` (and sync it, then call on_durable), then
+// send. Nothing in `sends` depends on the durability of anything in `log`: what does comes out of
+// on_durable.
 struct Effects {
   struct Entry {
     int64_t zxid = 0;
@@ -53,7 +54,9 @@ struct LatencyStats {
   int64_t min_ms = -1;  // -1: none yet
   void add(int64_t ms);
   int64_t min() const { return min_ms < 0 ? 0 : min_ms; }
-  double average() const { return count == 0 ? 0 : static_cast<double>(total_ms) / static_cast<double>(count); }
+  double average() const {
+    return count == 0 ? 0 : static_cast<double>(total_ms) / static_cast<double>(count);
+  }
 };
 struct ServerStats {
   int64_t packets_received = 0, packets_sent = 0;
@@ -72,7 +75,7 @@ struct ConnectionInfo {
   int64_t session = 0;         // 0: no session yet
   int64_t timeout_ms = 0;
   Instant established;
-  int64_t outstanding = 0;     // requests not answered yet
+  int64_t outstanding = 0;  // requests not answered yet
   int64_t packets_received = 0, packets_sent = 0;
   int32_t last_cxid = -1;
   int64_t last_zxid = -1;
@@ -84,21 +87,22 @@ struct ConnectionInfo {
 
 class Pipeline final : private WatchSink {
  public:
-  // `tree` is recovered; its sessions get fresh deadlines. `session_clock_ms` seeds the session ids and
-  // must grow from start to start (wall clock). All references must outlive the pipeline.
+  // `tree` is recovered; its sessions get fresh deadlines. `session_clock_ms` seeds the session ids
+  // and must grow from start to start (wall clock). All references must outlive the pipeline.
   Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_clock_ms, Instant now);
   ~Pipeline();
 
   // --- events. Each may add to the effects.
   void on_open(ConnId conn, std::string remote_address, Instant now);
-  // One frame without its length. The first must be a ConnectRequest. Frames for a connection that is
-  // closing are ignored.
+  // One frame without its length. The first must be a ConnectRequest. Frames for a connection that
+  // is closing are ignored.
   void on_frame(ConnId conn, Bytes frame, Instant now, int64_t wall_ms);
   // The connection is gone (or was closed on our demand). Its watches go; its session stays.
   void on_closed(ConnId conn);
   // Everything up to and including `zxid` is durable: applies it and answers.
   void on_durable(int64_t zxid, Instant now, int64_t wall_ms);
-  // Expires sessions, reaps containers. Call at next_deadline() or later; calling early is harmless.
+  // Expires sessions, reaps containers. Call at next_deadline() or later; calling early is
+  // harmless.
   void on_tick(Instant now, int64_t wall_ms);
   std::optional<Instant> next_deadline() const;
 
@@ -113,13 +117,14 @@ class Pipeline final : private WatchSink {
   std::vector<ConnectionInfo> connections() const;  // by id
   int64_t outstanding() const { return outstanding_; }
   const ServerStats& stats() const { return stats_; }
-  void reset_stats();                                    // srst
-  void reset_connection_stats();                         // crst
+  void reset_stats();             // srst
+  void reset_connection_stats();  // crst
   const Watches& watches() const { return watches_; }
   const SessionTracker& sessions() const { return tracker_; }
   const DataTree& tree() const { return tree_; }
-  DataTree& mutable_tree() { return tree_; }             // for SnapshotCursor
-  std::optional<int64_t> session_of(ConnId conn) const;  // nothing: no such connection, or no session yet
+  DataTree& mutable_tree() { return tree_; }  // for SnapshotCursor
+  std::optional<int64_t> session_of(
+      ConnId conn) const;  // nothing: no such connection, or no session yet
   int64_t last_proposed() const { return preparer_.last_zxid(); }
   // Operations that are answered with unimplemented (-6) here.
   static const std::vector<OpCode>& not_built();
@@ -128,7 +133,7 @@ class Pipeline final : private WatchSink {
   std::string describe() const;
 
  private:
-  struct Waiting;   // a request that cannot be answered yet
+  struct Waiting;  // a request that cannot be answered yet
   struct Conn;
   struct Proposed;  // a transaction that is not durable yet
 
@@ -152,14 +157,15 @@ class Pipeline final : private WatchSink {
   void count(Conn& conn, OpCode type, int32_t xid, Instant asked, Instant now);
   void mark_dirty(Conn& conn);
   void end(Conn& conn);  // closes after what is written; the rest of its requests is dropped
-  void notify(const std::vector<ConnId>& watchers, EventType type, std::string_view path, int64_t zxid,
-              const AclList& acls) override;
+  void notify(const std::vector<ConnId>& watchers, EventType type, std::string_view path,
+              int64_t zxid, const AclList& acls) override;
   void send_event(Conn& conn, EventType type, std::string_view path, int64_t zxid);
 
   // Reads (reads.cc). Each writes its body after the reply's header and gives the error.
   void answer_read(Conn& conn, OpCode type, int32_t xid, Bytes body, const AuthInfo& auth);
   ZkError read(Conn& conn, OpCode type, Bytes body, const AuthInfo& auth, wire::Writer& out);
-  ZkError read_node(Conn& conn, OpCode type, wire::Reader& in, const AuthInfo& auth, wire::Writer& out);
+  ZkError read_node(Conn& conn, OpCode type, wire::Reader& in, const AuthInfo& auth,
+                    wire::Writer& out);
   ZkError read_ephemerals(const Conn& conn, wire::Reader& in, wire::Writer& out);
   ZkError read_multi(Conn& conn, Bytes body, const AuthInfo& auth, wire::Writer& out);
   ZkError watch_op(Conn& conn, OpCode type, wire::Reader& in, wire::Writer& out);
@@ -177,9 +183,10 @@ class Pipeline final : private WatchSink {
   std::map<ConnId, std::unique_ptr<Conn>> conns_;
   std::unordered_map<int64_t, ConnId> by_session_;
   std::deque<Proposed> proposed_;  // logged or being logged, not applied; zxids rise
-  std::multimap<int64_t, ConnId> barriers_;  // connections whose next request waits for others' zxid
+  std::multimap<int64_t, ConnId>
+      barriers_;  // connections whose next request waits for others' zxid
   Effects effects_;
-  std::vector<ConnId> dirty_;      // connections with bytes or a close to hand out
+  std::vector<ConnId> dirty_;  // connections with bytes or a close to hand out
   ServerStats stats_;
   int64_t outstanding_ = 0;
   Instant next_reap_;

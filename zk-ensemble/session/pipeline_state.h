@@ -9,8 +9,8 @@ namespace ottla::zk {
 struct Pipeline::Waiting {
   OpCode type = OpCode::error;
   int32_t xid = 0;
-  // Answered once this is applied. A write's own transaction; for others what must be visible to them: 0
-  // for reads, which wait only for their turn.
+  // Answered once this is applied. A write's own transaction; for others what must be visible to
+  // them: 0 for reads, which wait only for their turn.
   int64_t zxid = 0;
   bool is_write = false;
   ZkError error = ZkError::ok;  // a refusal that was known at once
@@ -20,13 +20,13 @@ struct Pipeline::Waiting {
   Instant asked;
 };
 
-// Invariants: `queue` holds writes in the order of their zxids, and a write at its front is not applied;
-// `info.outstanding` is its size.
+// Invariants: `queue` holds writes in the order of their zxids, and a write at its front is not
+// applied; `info.outstanding` is its size.
 struct Pipeline::Conn {
   enum class State {
-    fresh,        // waits for a ConnectRequest
-    connected,    // has a session id; its creation may still be on the way to the disk
-    closing,      // hears nothing more; waits for on_closed
+    fresh,      // waits for a ConnectRequest
+    connected,  // has a session id; its creation may still be on the way to the disk
+    closing,    // hears nothing more; waits for on_closed
   };
   ConnectionInfo info;
   State state = State::fresh;

@@ -1,5 +1,6 @@
-// Reads: answered from the applied tree, with the ids the request was sent with. Paths are not validated;
-// a path that is null on the wire is a marshalling error, as anything that does not decode.
+// Reads: answered from the applied tree, with the ids the request was sent with. Paths are not
+// validated; a path that is null on the wire is a marshalling error, as anything that does not
+// decode.
 #include <algorithm>
 
 #include "common/base/check.h"
@@ -66,7 +67,8 @@ void Pipeline::answer_read(Conn& conn, OpCode type, int32_t xid, Bytes body, con
   conn.end_frame(at);
 }
 
-ZkError Pipeline::read(Conn& conn, OpCode type, Bytes body, const AuthInfo& auth, wire::Writer& out) {
+ZkError Pipeline::read(Conn& conn, OpCode type, Bytes body, const AuthInfo& auth,
+                       wire::Writer& out) {
   wire::Reader in(body);
   switch (type) {
     case OpCode::exists:
@@ -76,11 +78,14 @@ ZkError Pipeline::read(Conn& conn, OpCode type, Bytes body, const AuthInfo& auth
     case OpCode::get_acl:
     case OpCode::get_all_children_number:
       return read_node(conn, type, in, auth, out);
-    case OpCode::get_ephemerals: return read_ephemerals(conn, in, out);
-    case OpCode::multi_read: return read_multi(conn, body, auth, out);
+    case OpCode::get_ephemerals:
+      return read_ephemerals(conn, in, out);
+    case OpCode::multi_read:
+      return read_multi(conn, body, auth, out);
     case OpCode::add_watch:
     case OpCode::check_watches:
-    case OpCode::remove_watches: return watch_op(conn, type, in, out);
+    case OpCode::remove_watches:
+      return watch_op(conn, type, in, out);
     case OpCode::sync: {
       std::optional<std::string_view> path = get_view(in);
       if (!in.ok()) return ZkError::marshalling_error;
@@ -97,7 +102,8 @@ ZkError Pipeline::read(Conn& conn, OpCode type, Bytes body, const AuthInfo& auth
         put_string(out, user_of(id));
       }
       return ZkError::ok;
-    default: return ZkError::unimplemented;
+    default:
+      return ZkError::unimplemented;
   }
 }
 
@@ -107,17 +113,21 @@ ZkError Pipeline::read_node(Conn& conn, OpCode type, wire::Reader& in, const Aut
   bool has_watch = type != OpCode::get_acl && type != OpCode::get_all_children_number;
   bool watch = has_watch && in.boolean();
   if (!in.ok() || !path) return ZkError::marshalling_error;
-  if (type == OpCode::exists && path->find('\0') != std::string_view::npos) return ZkError::bad_arguments;
+  if (type == OpCode::exists && path->find('\0') != std::string_view::npos)
+    return ZkError::bad_arguments;
   const Node* node = tree_.find(*path);
   if (node == nullptr) {
-    if (type == OpCode::exists && watch) watches_.data().add(*path, conn.info.id, WatchMode::standard);
+    if (type == OpCode::exists && watch)
+      watches_.data().add(*path, conn.info.id, WatchMode::standard);
     return ZkError::no_node;
   }
   const AclList& acls = *tree_.acls_of(*node);
   int32_t perms = type == OpCode::get_acl ? kPermRead | kPermAdmin : kPermRead;
   if (!acl_allows(acls, perms, auth, options_)) return ZkError::no_auth;
   bool children = type == OpCode::get_children || type == OpCode::get_children2;
-  if (watch) (children ? watches_.children() : watches_.data()).add(*path, conn.info.id, WatchMode::standard);
+  if (watch)
+    (children ? watches_.children() : watches_.data())
+        .add(*path, conn.info.id, WatchMode::standard);
   switch (type) {
     case OpCode::exists:
       tree_.stat_of(*node).encode(out);
@@ -224,8 +234,8 @@ ZkError Pipeline::watch_op(Conn& conn, OpCode type, wire::Reader& in, wire::Writ
   return ZkError::ok;
 }
 
-// A client that comes back says what it watched and what it saw last: what it missed is told at once, the
-// rest is watched again.
+// A client that comes back says what it watched and what it saw last: what it missed is told at
+// once, the rest is watched again.
 ZkError Pipeline::set_watches(Conn& conn, OpCode type, wire::Reader& in) {
   using Paths = std::optional<std::vector<std::optional<std::string_view>>>;
   int64_t relative_zxid = in.i64();

@@ -5,7 +5,8 @@
 namespace ottla::zk {
 
 SessionPassword session_password(int64_t session) {
-  constexpr uint64_t kSecret = 0xB3415C00, kMultiplier = 0x5DEECE66D, kMask = (uint64_t{1} << 48) - 1;
+  constexpr uint64_t kSecret = 0xB3415C00, kMultiplier = 0x5DEECE66D,
+                     kMask = (uint64_t{1} << 48) - 1;
   uint64_t state = ((static_cast<uint64_t>(session) ^ kSecret) ^ kMultiplier) & kMask;
   SessionPassword password;
   for (size_t i = 0; i < password.size(); i += 4) {

@@ -1,6 +1,5 @@
-// Session ids and passwords. Every server of an ensemble derives the same password from an id: that is
-// what lets a session move.
-// Source: java.util.Random's documented generator.
+// Session ids and passwords. Every server of an ensemble derives the same password from an id: that
+// is what lets a session move. Source: java.util.Random's documented generator.
 #pragma once
 
 #include <array>

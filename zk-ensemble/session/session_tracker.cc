@@ -99,7 +99,8 @@ void SessionTracker::check_invariants() const {
     OTTLA_CHECK(deadline_ms % tick_ms_ == 0 && !bucket.empty());
     for (int64_t session : bucket) {
       auto it = sessions_.find(session);
-      OTTLA_CHECK(it != sessions_.end() && !it->second.closing && it->second.deadline_ms == deadline_ms);
+      OTTLA_CHECK(it != sessions_.end() && !it->second.closing &&
+                  it->second.deadline_ms == deadline_ms);
       ++in_buckets;
     }
   }

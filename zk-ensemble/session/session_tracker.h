@@ -1,7 +1,7 @@
-// SessionTracker: who is alive. Deadlines are rounded up to ticks, so that a touch is one comparison and
-// expiry looks at one bucket: a session dies between its timeout and a tick later.
-// The applied session table (what a snapshot holds) is DataTree::sessions(); this is its volatile half.
-// Source: ZooKeeper programmer's guide, "ZooKeeper sessions".
+// SessionTracker: who is alive. Deadlines are rounded up to ticks, so that a touch is one
+// comparison and expiry looks at one bucket: a session dies between its timeout and a tick later.
+// The applied session table (what a snapshot holds) is DataTree::sessions(); this is its volatile
+// half. Source: ZooKeeper programmer's guide, "ZooKeeper sessions".
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,12 @@
 
 namespace ottla::zk {
 
-// Who speaks for a session: a connection's server (0 = this one), or, on a leader, a follower's link.
+// Who speaks for a session: a connection's server (0 = this one), or, on a leader, a follower's
+// link.
 using SessionOwner = uint64_t;
 
-// Invariants: a session that is not closing is in exactly the bucket of its deadline; one that is closing
-// is in none; deadlines are multiples of the tick.
+// Invariants: a session that is not closing is in exactly the bucket of its deadline; one that is
+// closing is in none; deadlines are multiples of the tick.
 class SessionTracker {
  public:
   explicit SessionTracker(int64_t tick_ms);
@@ -33,7 +34,8 @@ class SessionTracker {
   void set_closing(int64_t session);
   void remove(int64_t session);
   void set_owner(int64_t session, SessionOwner owner);
-  // ok; unknown_session; session_expired (closing); session_moved (another owner). Adopts the first asker.
+  // ok; unknown_session; session_expired (closing); session_moved (another owner). Adopts the first
+  // asker.
   ZkError check(int64_t session, SessionOwner owner);
   bool known(int64_t session) const { return sessions_.contains(session); }
   bool alive(int64_t session) const;  // known and not closing
@@ -44,7 +46,9 @@ class SessionTracker {
   std::optional<Instant> next_expiry() const;
 
   size_t size() const { return sessions_.size(); }
-  const std::map<int64_t, std::set<int64_t>>& buckets() const { return buckets_; }  // deadline_ms -> sessions
+  const std::map<int64_t, std::set<int64_t>>& buckets() const {
+    return buckets_;
+  }  // deadline_ms -> sessions
   std::optional<int64_t> timeout_ms(int64_t session) const;
   void check_invariants() const;
   std::string describe() const;

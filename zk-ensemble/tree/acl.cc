@@ -65,7 +65,8 @@ AuthRef with_auth(const AuthRef& auth, AuthId id) {
   return grown;
 }
 
-bool acl_allows(const AclList& acls, int32_t perms, const AuthInfo& auth, const CoreOptions& options) {
+bool acl_allows(const AclList& acls, int32_t perms, const AuthInfo& auth,
+                const CoreOptions& options) {
   if (options.skip_acl || acls.empty()) return true;
   for (const AuthId& id : auth)
     if (id.scheme == "super") return true;
@@ -77,7 +78,8 @@ bool acl_allows(const AclList& acls, int32_t perms, const AuthInfo& auth, const 
     if (!by_digest && !by_ip) continue;
     for (const AuthId& id : auth) {
       if (id.scheme != acl.id.scheme) continue;
-      if (by_digest ? id.id == acl.id.id : ip_matches(id.id, acl.id.id, options.ip_v6_acls)) return true;
+      if (by_digest ? id.id == acl.id.id : ip_matches(id.id, acl.id.id, options.ip_v6_acls))
+        return true;
     }
   }
   return false;
@@ -166,7 +168,8 @@ std::optional<IpExpression> parse_expression(std::string_view text, bool v6) {
   int32_t bits = static_cast<int32_t>(parsed.address.size * 8);
   if (slash != std::string_view::npos) {
     int32_t limit = bits;
-    if (!java_int(text.substr(slash + 1), 10, bits) || bits < 0 || bits > limit) return std::nullopt;
+    if (!java_int(text.substr(slash + 1), 10, bits) || bits < 0 || bits > limit)
+      return std::nullopt;
   }
   parsed.bits = static_cast<size_t>(bits);
   return parsed;
@@ -194,7 +197,8 @@ bool ip_matches(std::string_view address, std::string_view expression, bool v6) 
 ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
                        const CoreOptions& options, AclRef& into) {
   if (raw.empty()) return ZkError::invalid_acl;
-  if (raw.size() == 1 && raw[0].perms == kPermAll && raw[0].scheme == "world" && raw[0].id == "anyone") {
+  if (raw.size() == 1 && raw[0].perms == kPermAll && raw[0].scheme == "world" &&
+      raw[0].id == "anyone") {
     into = open_acl();
     return ZkError::ok;
   }
@@ -209,7 +213,8 @@ ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
     if (*acl.scheme == "auth") {
       bool any = false;
       for (const AuthId& id : auth) {
-        if (id.scheme != "digest" || !options.digest_auth_enabled) continue;  // ip does not authenticate
+        if (id.scheme != "digest" || !options.digest_auth_enabled)
+          continue;  // ip does not authenticate
         list->push_back({acl.perms, id});
         any = true;
       }

@@ -1,5 +1,5 @@
-// Access control: entries, the schemes world, auth, digest and ip, and the cache that lets a million
-// nodes share one list. Pure functions and one table; nothing here mutates the tree.
+// Access control: entries, the schemes world, auth, digest and ip, and the cache that lets a
+// million nodes share one list. Pure functions and one table; nothing here mutates the tree.
 // Source: ZooKeeper programmer's guide, "ZooKeeper access control using ACLs".
 #pragma once
 
@@ -56,10 +56,11 @@ AuthRef with_auth(const AuthRef& auth, AuthId id);
 
 // True when one of `perms` is granted: skipACL, an empty list, an id of scheme super, or an entry
 // that matches.
-bool acl_allows(const AclList& acls, int32_t perms, const AuthInfo& auth, const CoreOptions& options);
+bool acl_allows(const AclList& acls, int32_t perms, const AuthInfo& auth,
+                const CoreOptions& options);
 
-// What a client gave as ACL, made into what is stored: duplicates removed, "auth" expanded, schemes and
-// ids validated. Gives ok, invalid_acl, or marshalling_error (a null id of a known scheme).
+// What a client gave as ACL, made into what is stored: duplicates removed, "auth" expanded, schemes
+// and ids validated. Gives ok, invalid_acl, or marshalling_error (a null id of a known scheme).
 ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
                        const CoreOptions& options, AclRef& into);
 
@@ -75,9 +76,9 @@ std::string user_of(const AuthId& id);
 bool ip_expression_valid(std::string_view expression, bool v6);
 bool ip_matches(std::string_view address, std::string_view expression, bool v6);
 
-// Lists by reference number, counted. Numbers start at 1 and are never reused while the process lives;
-// -1 is open_acl() and is not in the table.
-// Invariants: every entry has uses > 0 outside of a snapshot load; by_list_ is the inverse of by_ref_.
+// Lists by reference number, counted. Numbers start at 1 and are never reused while the process
+// lives; -1 is open_acl() and is not in the table. Invariants: every entry has uses > 0 outside of
+// a snapshot load; by_list_ is the inverse of by_ref_.
 class AclCache {
  public:
   static constexpr int64_t kOpenRef = -1;

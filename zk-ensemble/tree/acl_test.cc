@@ -8,11 +8,29 @@
 namespace ottla::zk {
 
 TEST_CASE("paths that writes may name") {
-  for (const char* good : {"/", "/a", "/a/b", "/a.b", "/...", "/\xc3\xa4", "/\xe4\xb8\xad", "/a b", "/\xc2\xa0"})
+  for (const char* good :
+       {"/", "/a", "/a/b", "/a.b", "/...", "/\xc3\xa4", "/\xe4\xb8\xad", "/a b", "/\xc2\xa0"})
     CHECK(valid_path(good));
-  for (std::string bad : {"", "a", "//", "/a/", "/a//b", "/./a", "/a/..", "/a/.", "/\x01", "/\x1f", "/\x7f",
-                          "/\xc2\x80", "/\xc2\x9f", "/\xee\x80\x80", "/\xef\xbf\xb0", "/\xf0\x9f\x98\x80",
-                          "/\xff", "/\xc3", "/\xed\xa0\x80", "/\xc0\x80"})
+  for (std::string bad : {"",
+                          "a",
+                          "//",
+                          "/a/",
+                          "/a//b",
+                          "/./a",
+                          "/a/..",
+                          "/a/.",
+                          "/\x01",
+                          "/\x1f",
+                          "/\x7f",
+                          "/\xc2\x80",
+                          "/\xc2\x9f",
+                          "/\xee\x80\x80",
+                          "/\xef\xbf\xb0",
+                          "/\xf0\x9f\x98\x80",
+                          "/\xff",
+                          "/\xc3",
+                          "/\xed\xa0\x80",
+                          "/\xc0\x80"})
     CHECK_FALSE(valid_path(bad));
   CHECK_FALSE(valid_path(std::string_view("/a\0b", 4)));
   CHECK(parent_path("/a") == "");
@@ -39,7 +57,8 @@ TEST_CASE("digest ids") {
 TEST_CASE("ip expressions") {
   CHECK(ip_expression_valid("10.0.0.1", false));
   CHECK(ip_expression_valid("10.0.0.0/8", false));
-  for (const char* bad : {"10.0.0", "10.0.0.256", "10.0.0.1/33", "10.0.0.1/-1", "10.0.0.1/", "x", "", "::1", "1.2.3.4.5"})
+  for (const char* bad : {"10.0.0", "10.0.0.256", "10.0.0.1/33", "10.0.0.1/-1", "10.0.0.1/", "x",
+                          "", "::1", "1.2.3.4.5"})
     CHECK_FALSE(ip_expression_valid(bad, false));
   CHECK(ip_matches("10.1.2.3", "10.0.0.0/8", false));
   CHECK_FALSE(ip_matches("11.1.2.3", "10.0.0.0/8", false));
@@ -78,7 +97,9 @@ TEST_CASE("normalising what a client gave") {
 
 TEST_CASE("what a list allows") {
   CoreOptions options;
-  AclList list = {{kPermRead, {"world", "anyone"}}, {kPermAll, {"digest", "a:x"}}, {kPermWrite, {"ip", "10.0.0.0/8"}}};
+  AclList list = {{kPermRead, {"world", "anyone"}},
+                  {kPermAll, {"digest", "a:x"}},
+                  {kPermWrite, {"ip", "10.0.0.0/8"}}};
   CHECK(acl_allows(list, kPermRead, {}, options));
   CHECK_FALSE(acl_allows(list, kPermWrite, {}, options));
   CHECK(acl_allows(list, kPermWrite | kPermRead, {}, options));

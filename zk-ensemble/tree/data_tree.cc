@@ -1,5 +1,5 @@
-// The tree as a structure: nodes made, found, removed, loaded and checked. What transactions do to it is
-// in replay.cc.
+// The tree as a structure: nodes made, found, removed, loaded and checked. What transactions do to
+// it is in replay.cc.
 #include "zk-ensemble/tree/data_tree.h"
 
 #include <algorithm>
@@ -35,7 +35,8 @@ int64_t path_size(std::string_view path) { return static_cast<int64_t>(path.size
 
 std::string Node::path() const {
   size_t size = 0;
-  for (const Node* node = this; node->parent_ != nullptr; node = node->parent_) size += node->name_size_ + 1;
+  for (const Node* node = this; node->parent_ != nullptr; node = node->parent_)
+    size += node->name_size_ + 1;
   std::string path(size, '/');
   for (const Node* node = this; node->parent_ != nullptr; node = node->parent_) {
     size -= node->name_size_;
@@ -46,7 +47,8 @@ std::string Node::path() const {
 }
 
 bool DataTree::OldestFirst::operator()(const Node* a, const Node* b) const {
-  if (a->persisted().czxid != b->persisted().czxid) return a->persisted().czxid < b->persisted().czxid;
+  if (a->persisted().czxid != b->persisted().czxid)
+    return a->persisted().czxid < b->persisted().czxid;
   return a != b && a->path() < b->path();
 }
 
@@ -126,7 +128,8 @@ Node* DataTree::make_node(Node& parent, std::string_view path, uint64_t hash) {
 }
 
 void DataTree::remove_node(Node* node, std::string_view path) {
-  // Only a log that a fuzzy snapshot ran ahead of deletes a node with children; it makes them anew later.
+  // Only a log that a fuzzy snapshot ran ahead of deletes a node with children; it makes them anew
+  // later.
   while (node->first_child_ != nullptr) {
     Node* child = node->first_child_;
     remove_node(child, child->path());
@@ -160,14 +163,20 @@ void DataTree::set_node_data(Node& node, std::string_view path, std::optional<By
   }
   if (size > 0) std::memcpy(node.data_, data->data(), size);
   node.data_size_ = data ? static_cast<int32_t>(size) : -1;
-  if (options_.digest_enabled && digest_covers(path)) node.digest_prefix_ = digest_prefix(path, node.data());
+  if (options_.digest_enabled && digest_covers(path))
+    node.digest_prefix_ = digest_prefix(path, node.data());
 }
 
 void DataTree::own(Node* node) {
   switch (owner_kind(node->stat_.ephemeral_owner, options_)) {
-    case OwnerKind::none: break;
-    case OwnerKind::container: containers_.insert(node); break;
-    case OwnerKind::ttl: ttls_.insert(node); break;
+    case OwnerKind::none:
+      break;
+    case OwnerKind::container:
+      containers_.insert(node);
+      break;
+    case OwnerKind::ttl:
+      ttls_.insert(node);
+      break;
     case OwnerKind::session:
       ephemerals_[node->stat_.ephemeral_owner].insert(node);
       ++ephemeral_count_;
@@ -177,9 +186,14 @@ void DataTree::own(Node* node) {
 
 void DataTree::disown(Node* node) {
   switch (owner_kind(node->stat_.ephemeral_owner, options_)) {
-    case OwnerKind::none: break;
-    case OwnerKind::container: containers_.erase(node); break;
-    case OwnerKind::ttl: ttls_.erase(node); break;
+    case OwnerKind::none:
+      break;
+    case OwnerKind::container:
+      containers_.erase(node);
+      break;
+    case OwnerKind::ttl:
+      ttls_.erase(node);
+      break;
     case OwnerKind::session: {
       auto owned = ephemerals_.find(node->stat_.ephemeral_owner);
       if (owned == ephemerals_.end()) break;
@@ -191,11 +205,13 @@ void DataTree::disown(Node* node) {
 }
 
 void DataTree::digest_remove(const Node& node, std::string_view path) {
-  if (options_.digest_enabled && digest_covers(path)) digest_ -= digest_node(node.digest_prefix_, node.stat_);
+  if (options_.digest_enabled && digest_covers(path))
+    digest_ -= digest_node(node.digest_prefix_, node.stat_);
 }
 
 void DataTree::digest_add(const Node& node, std::string_view path) {
-  if (options_.digest_enabled && digest_covers(path)) digest_ += digest_node(node.digest_prefix_, node.stat_);
+  if (options_.digest_enabled && digest_covers(path))
+    digest_ += digest_node(node.digest_prefix_, node.stat_);
 }
 
 // -------------------------------------------------------------------------------------- reading
@@ -254,8 +270,9 @@ std::vector<std::string> DataTree::expired_containers(int64_t wall_ms) const {
   std::vector<std::string> paths;
   for (const Node* node : containers_) {
     if (node->children() != 0) continue;
-    bool never_used_too_long = options_.container_max_never_used_ms > 0 &&
-                               wall_ms - node->persisted().mtime > options_.container_max_never_used_ms;
+    bool never_used_too_long =
+        options_.container_max_never_used_ms > 0 &&
+        wall_ms - node->persisted().mtime > options_.container_max_never_used_ms;
     if (node->persisted().cversion > 0 || never_used_too_long) paths.push_back(node->path());
   }
   for (const Node* node : ttls_) {
@@ -378,7 +395,8 @@ void DataTree::check_invariants() const {
 
 std::string DataTree::describe() const {
   return fmt::format("tree{{nodes={} zxid=0x{:x} digest=0x{:x} sessions={} ephemerals={} acls={}}}",
-                     node_count(), last_zxid_, digest_, sessions_.size(), ephemeral_count_, acls_.size());
+                     node_count(), last_zxid_, digest_, sessions_.size(), ephemeral_count_,
+                     acls_.size());
 }
 
 // ------------------------------------------------------------------------------------- snapshot

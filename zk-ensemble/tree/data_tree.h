@@ -1,8 +1,8 @@
-// DataTree: the applied state of the service: znodes, ACL lists, sessions. replay() is the only mutator
-// besides the loading of a snapshot; what a client asked is decided in prepare.h, never here. In memory,
-// single-threaded, no clock.
-// Replaying a transaction that a fuzzy snapshot already holds is harmless (the rules are in replay.cc).
-// Source: ZooKeeper internals; programmer's guide, "ZooKeeper stat structure".
+// DataTree: the applied state of the service: znodes, ACL lists, sessions. replay() is the only
+// mutator besides the loading of a snapshot; what a client asked is decided in prepare.h, never
+// here. In memory, single-threaded, no clock. Replaying a transaction that a fuzzy snapshot already
+// holds is harmless (the rules are in replay.cc). Source: ZooKeeper internals; programmer's guide,
+// "ZooKeeper stat structure".
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ namespace ottla::zk {
 enum class OwnerKind { none, session, container, ttl };
 OwnerKind owner_kind(int64_t ephemeral_owner, const CoreOptions& options);
 
-// Hears of changes while they are replayed, in the order in which watches must fire. Paths and lists are
-// borrowed for the call.
+// Hears of changes while they are replayed, in the order in which watches must fire. Paths and
+// lists are borrowed for the call.
 class TreeListener {
  public:
   virtual ~TreeListener() = default;
@@ -53,7 +53,8 @@ class SnapshotCursor;
 
 class DataTree {
  public:
-  explicit DataTree(const CoreOptions& options);  // the empty tree of a new server; options must outlive it
+  explicit DataTree(
+      const CoreOptions& options);  // the empty tree of a new server; options must outlive it
   ~DataTree();
   DataTree(const DataTree&) = delete;
   DataTree& operator=(const DataTree&) = delete;
@@ -63,7 +64,10 @@ class DataTree {
 
   // Applies `txn`; its data is moved out of it, its paths stay. `result` is overwritten.
   void replay(Txn& txn, ApplyResult& result);
-  void replay(Txn&& txn) { ApplyResult ignored; replay(txn, ignored); }
+  void replay(Txn&& txn) {
+    ApplyResult ignored;
+    replay(txn, ignored);
+  }
 
   // --- reading
   const Node* find(std::string_view path) const;  // "" and "/" are the root
@@ -87,13 +91,20 @@ class DataTree {
   int64_t ephemeral_count() const { return ephemeral_count_; }
   size_t acl_count() const { return acls_.size(); }
   const AclCache& acl_cache() const { return acls_; }
-  // Transactions whose digest differed from this tree's after them. Each is a replica gone wrong, or a
-  // writer with a known quirk (op 1 with container flags); Apache only logs it, so do we.
+  // Transactions whose digest differed from this tree's after them. Each is a replica gone wrong,
+  // or a writer with a known quirk (op 1 with container flags); Apache only logs it, so do we.
   int64_t digest_mismatches() const { return digest_mismatches_; }
   // zxid and digest of the last mismatch, for the log.
-  struct Mismatch { int64_t zxid = 0; uint64_t expected = 0, actual = 0; };
+  struct Mismatch {
+    int64_t zxid = 0;
+    uint64_t expected = 0, actual = 0;
+  };
   const Mismatch& last_mismatch() const { return last_mismatch_; }
-  struct DigestAt { int64_t zxid = 0; int32_t version = kDigestVersion; uint64_t digest = 0; };
+  struct DigestAt {
+    int64_t zxid = 0;
+    int32_t version = kDigestVersion;
+    uint64_t digest = 0;
+  };
   // Every 128th transaction's digest, oldest first, at most 1024: the `hash` word.
   const std::vector<DigestAt>& digest_ring() const { return digest_ring_; }
 
@@ -104,10 +115,12 @@ class DataTree {
   void load_acl(int64_t ref, AclList acls) { acls_.load(ref, std::move(acls)); }
   Result<void> load_node(std::string_view path, std::optional<Bytes> data, int64_t acl_ref,
                          const StatPersisted& stat);
-  // `zxid` of the file's name. `digest`: the snapshot's digest section if it has one to compare with;
-  // until its zxid is replayed, digests of transactions are not compared (the tree may be ahead).
+  // `zxid` of the file's name. `digest`: the snapshot's digest section if it has one to compare
+  // with; until its zxid is replayed, digests of transactions are not compared (the tree may be
+  // ahead).
   void load_end(int64_t zxid, std::optional<DigestAt> digest);
-  // After recovery: removes ephemerals of sessions that do not exist, as of last_zxid(). Gives their paths.
+  // After recovery: removes ephemerals of sessions that do not exist, as of last_zxid(). Gives
+  // their paths.
   std::vector<std::string> drop_orphans();
   void set_last_zxid(int64_t zxid) { last_zxid_ = zxid; }
   // Data of /zookeeper/config at start-up of a quorum member (not a transaction).
@@ -139,7 +152,7 @@ class DataTree {
   Node* make_node(Node& parent, std::string_view path, uint64_t hash);
   void remove_node(Node* node, std::string_view path);  // and all below it
   void set_node_data(Node& node, std::string_view path, std::optional<Bytes> data);
-  void own(Node* node);     // into the set of its owner kind
+  void own(Node* node);  // into the set of its owner kind
   void disown(Node* node);
   void digest_remove(const Node& node, std::string_view path);
   void digest_add(const Node& node, std::string_view path);
@@ -171,9 +184,9 @@ class DataTree {
   std::vector<DigestAt> digest_ring_;
 };
 
-// Walks the nodes of a live tree a piece at a time, parents first, while the tree goes on changing: a
-// fuzzy snapshot. Nodes created after its construction are left out; replay brings them.
-// The tree must outlive it.
+// Walks the nodes of a live tree a piece at a time, parents first, while the tree goes on changing:
+// a fuzzy snapshot. Nodes created after its construction are left out; replay brings them. The tree
+// must outlive it.
 class SnapshotCursor {
  public:
   explicit SnapshotCursor(DataTree& tree);
@@ -184,8 +197,8 @@ class SnapshotCursor {
   int64_t start_zxid() const { return start_zxid_; }
   // Sessions and ACL map as of now: call once, before the first node.
   void write_header(wire::Writer& out) const;
-  // Node records {path, data, acl, stat} until `out` grew by `budget_bytes` or all are written. True while
-  // more remain. The terminator "/" is the caller's.
+  // Node records {path, data, acl, stat} until `out` grew by `budget_bytes` or all are written.
+  // True while more remain. The terminator "/" is the caller's.
   bool write_nodes(wire::Writer& out, size_t budget_bytes);
   bool done() const { return next_ == nullptr; }
 

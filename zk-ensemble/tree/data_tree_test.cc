@@ -54,7 +54,8 @@ TEST_CASE("null data is not empty data") {
 TEST_CASE("replaying what is already there") {
   CoreOptions options;
   DataTree tree(options);
-  auto create = [&](const char* path, int64_t zxid, int32_t parent_cversion, AclRef acls, OpCode type) {
+  auto create = [&](const char* path, int64_t zxid, int32_t parent_cversion, AclRef acls,
+                    OpCode type) {
     Txn txn;
     txn.header = {1, 0, zxid, 10 * zxid, type};
     txn.body = CreateTxn{path, std::string("d"), std::move(acls), false, parent_cversion, 0};
@@ -113,7 +114,8 @@ TEST_CASE("closing a session") {
   CHECK(h.prepare(OpCode::remove, path_version_body("/e1", -1), 42) == ZkError::ok);
   CHECK(h.prepare(OpCode::create, create_body("/e3", "", 1), 42) == ZkError::ok);
   h.held.push_back(h.preparer.prepare_close_session(42, 5, 1));
-  CHECK(std::get<CloseSessionTxn>(h.held.back().body).paths == std::vector<std::string>{"/e2", "/e3"});
+  CHECK(std::get<CloseSessionTxn>(h.held.back().body).paths ==
+        std::vector<std::string>{"/e2", "/e3"});
   CHECK(h.prepare(OpCode::create, create_body("/e2", "", 0), 43) == ZkError::ok);
   h.apply();
   CHECK(h.tree.ephemerals_of(42).empty());
@@ -156,9 +158,12 @@ TEST_CASE("quota statistics") {
   TreeHarness h(options);
   h.run(OpCode::create, create_body("/q", "12345"));
   h.run(OpCode::create, create_body("/zookeeper/quota/q"));
-  h.run(OpCode::create, create_body("/zookeeper/quota/q/zookeeper_limits", "count=-1,bytes=-1=;byteHardLimit=9;countHardLimit=3"));
+  h.run(OpCode::create, create_body("/zookeeper/quota/q/zookeeper_limits",
+                                    "count=-1,bytes=-1=;byteHardLimit=9;countHardLimit=3"));
   h.run(OpCode::create, create_body("/zookeeper/quota/q/zookeeper_stats", "count=0,bytes=0"));
-  auto stats = [&] { return std::string(as_text(h.tree.find("/zookeeper/quota/q/zookeeper_stats")->data())); };
+  auto stats = [&] {
+    return std::string(as_text(h.tree.find("/zookeeper/quota/q/zookeeper_stats")->data()));
+  };
   CHECK(stats() == "count=1,bytes=5");
   CHECK(h.run(OpCode::create, create_body("/q/a", "1")) == ZkError::ok);
   CHECK(stats() == "count=2,bytes=6");

@@ -10,8 +10,7 @@ bool digest_covers(std::string_view path) { return !path.starts_with("/zookeeper
 
 uint32_t digest_prefix(std::string_view path, Bytes data) {
   uLong crc = 0;
-  if (path.size() > 1)
-    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(path.data()), path.size());
+  if (path.size() > 1) crc = crc32_z(crc, reinterpret_cast<const Bytef*>(path.data()), path.size());
   if (!data.empty()) crc = crc32_z(crc, data.data(), data.size());
   return static_cast<uint32_t>(crc);
 }

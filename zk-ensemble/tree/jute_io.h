@@ -1,5 +1,5 @@
-// The few Jute primitives that the tree's own records are written with; everything else of the protocol
-// is generated (proto/zookeeper).
+// The few Jute primitives that the tree's own records are written with; everything else of the
+// protocol is generated (proto/zookeeper).
 #pragma once
 
 #include <optional>

@@ -1,5 +1,6 @@
-// The tree against a map, over seeded random requests that arrive while earlier ones are still pending; and
-// a snapshot taken meanwhile, loaded and brought forward by the log, against the tree itself.
+// The tree against a map, over seeded random requests that arrive while earlier ones are still
+// pending; and a snapshot taken meanwhile, loaded and brought forward by the log, against the tree
+// itself.
 #include <catch2/catch.hpp>
 #include <map>
 #include <optional>
@@ -34,7 +35,8 @@ struct Model {
     nodes["/zookeeper/quota"];
   }
 
-  ZkError create(std::string& path, const std::string& data, int32_t flags, int64_t session, int64_t zxid) {
+  ZkError create(std::string& path, const std::string& data, int32_t flags, int64_t session,
+                 int64_t zxid) {
     auto parent = nodes.find(std::string(parent_path(path)));
     if (parent == nodes.end()) return ZkError::no_node;
     if (flags >= 2) path = fmt::format("{}{:010}", path, parent->second.creates);
@@ -88,7 +90,8 @@ void compare(const Model& model, const DataTree& tree) {
     REQUIRE(stat.version == wanted.version);
     REQUIRE(stat.num_children == wanted.children);
     REQUIRE(stat.cversion == 2 * wanted.creates - wanted.children);
-    REQUIRE((stat.czxid == wanted.czxid && stat.mzxid == wanted.mzxid && stat.pzxid == wanted.pzxid));
+    REQUIRE(
+        (stat.czxid == wanted.czxid && stat.mzxid == wanted.mzxid && stat.pzxid == wanted.pzxid));
     REQUIRE(stat.ephemeral_owner == wanted.owner);
   }
 }
@@ -104,7 +107,8 @@ struct Run {
 
   std::string some_path() {
     std::string path;
-    for (uint64_t depth = 1 + prng.below(3); depth > 0; --depth) path += fmt::format("/n{}", prng.below(4));
+    for (uint64_t depth = 1 + prng.below(3); depth > 0; --depth)
+      path += fmt::format("/n{}", prng.below(4));
     return path;
   }
   int32_t some_version(const std::string& path) {
@@ -213,11 +217,13 @@ TEST_CASE("random requests, held back and applied in bursts") {
       int64_t ref = in.i64();
       StatPersisted stat;
       REQUIRE(stat.decode(in));
-      REQUIRE(loaded.load_node(path, data ? std::optional<Bytes>(as_bytes(*data)) : std::nullopt, ref, stat));
+      REQUIRE(loaded.load_node(path, data ? std::optional<Bytes>(as_bytes(*data)) : std::nullopt,
+                               ref, stat));
     }
     int64_t from = run.cursor->start_zxid();
     // Digests agree again where the snapshot was complete.
-    loaded.load_end(from, DataTree::DigestAt{run.h.tree.last_zxid(), kDigestVersion, run.h.tree.digest()});
+    loaded.load_end(
+        from, DataTree::DigestAt{run.h.tree.last_zxid(), kDigestVersion, run.h.tree.digest()});
     for (size_t i = static_cast<size_t>(from); i < run.log.size(); ++i)
       loaded.replay(*Txn::decode(run.log[i].bytes()));
     loaded.check_invariants();

@@ -1,6 +1,6 @@
-// Node: one znode, 128 bytes and its name. Children hang in a ring in the order of their creation, so a
-// listing is deterministic and a child costs no entry in any container of its parent.
-// Owned by DataTree; everybody else reads.
+// Node: one znode, 128 bytes and its name. Children hang in a ring in the order of their creation,
+// so a listing is deterministic and a child costs no entry in any container of its parent. Owned by
+// DataTree; everybody else reads.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// NodeTable: all nodes by path, one probe for a lookup whatever the depth. Open addressing over the hash
-// of the whole path; paths are not stored but compared name by name up to the root, whose upper nodes
-// are warm. Growing moves 12 bytes a node and touches none.
+// NodeTable: all nodes by path, one probe for a lookup whatever the depth. Open addressing over the
+// hash of the whole path; paths are not stored but compared name by name up to the root, whose
+// upper nodes are warm. Growing moves 12 bytes a node and touches none.
 #pragma once
 
 #include <cstdint>

@@ -44,7 +44,8 @@ void Overlay::add(ChangeRecord record) {
 }
 
 void Overlay::applied(int64_t zxid) {
-  for (; !records_.empty() && records_.front().zxid <= zxid; records_.pop_front(), ++first_number_) {
+  for (; !records_.empty() && records_.front().zxid <= zxid;
+       records_.pop_front(), ++first_number_) {
     auto it = latest_.find(records_.front().path);
     if (it->second == first_number_) latest_.erase(it);
   }

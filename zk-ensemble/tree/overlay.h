@@ -1,7 +1,7 @@
-// Overlay: what the tree will be once everything proposed is applied. Requests are validated against it,
-// so that a create of /a and a create of /a/b may follow each other in one TCP segment. A record is kept
-// until the transaction that made it is applied.
-// Source: ZooKeeper internals, "Active messaging"; ZOOKEEPER-1624 (rollback of a failed multi).
+// Overlay: what the tree will be once everything proposed is applied. Requests are validated
+// against it, so that a create of /a and a create of /a/b may follow each other in one TCP segment.
+// A record is kept until the transaction that made it is applied. Source: ZooKeeper internals,
+// "Active messaging"; ZOOKEEPER-1624 (rollback of a failed multi).
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@
 namespace ottla::zk {
 
 struct ChangeRecord {
-  int64_t zxid = -1;      // of the txn that makes it; -1: as applied
-  std::string path;       // "" for the root
-  bool exists = false;    // false: deleted
+  int64_t zxid = -1;    // of the txn that makes it; -1: as applied
+  std::string path;     // "" for the root
+  bool exists = false;  // false: deleted
   StatPersisted stat;
   int32_t children = 0;
   int32_t data_size = 0;  // 0 for null

@@ -6,11 +6,13 @@ namespace ottla::zk {
 
 namespace {
 
-// One UTF-16 code unit's worth of UTF-8, or 0 when it is not allowed in a name. Sequences of four bytes
-// are surrogate pairs to the servers that defined the rule, and bytes that are not UTF-8 become U+FFFD:
-// both are forbidden, so the answer is the same.
+// One UTF-16 code unit's worth of UTF-8, or 0 when it is not allowed in a name. Sequences of four
+// bytes are surrogate pairs to the servers that defined the rule, and bytes that are not UTF-8
+// become U+FFFD: both are forbidden, so the answer is the same.
 size_t allowed_unit(std::string_view text, size_t at) {
-  auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0}; };
+  auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0};
+  };
   auto follows = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
   uint8_t first = byte(at);
   if (first < 0x80) return first > 0x1f && first != 0x7f ? 1 : 0;
@@ -50,7 +52,8 @@ bool valid_path(std::string_view path) {
 }
 
 bool special_path(std::string_view path) {
-  return path == "/" || path == "/zookeeper" || path == "/zookeeper/quota" || path == "/zookeeper/config";
+  return path == "/" || path == "/zookeeper" || path == "/zookeeper/quota" ||
+         path == "/zookeeper/config";
 }
 
 std::string sequential_path(std::string_view path, int32_t counter) {

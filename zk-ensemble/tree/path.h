@@ -12,8 +12,12 @@ namespace ottla::zk {
 // control characters, surrogates or private use code units.
 bool valid_path(std::string_view path);
 // Text before the last '/': "" for children of the root. The path must hold a '/'.
-inline std::string_view parent_path(std::string_view path) { return path.substr(0, path.rfind('/')); }
-inline std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+inline std::string_view parent_path(std::string_view path) {
+  return path.substr(0, path.rfind('/'));
+}
+inline std::string_view base_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
 // "/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config": never deleted.
 bool special_path(std::string_view path);
 // path + counter as printf's %010d.

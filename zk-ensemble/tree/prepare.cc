@@ -113,8 +113,8 @@ bool Preparer::decode_op(OpCode type, wire::Reader& in, Op& op) {
   }
 }
 
-// A multi's creates are promoted by their flags: 4 makes a container, 5 and 6 a TTL node, whatever the
-// operation's own type; and a createTTL without a TTL flag is a plain create.
+// A multi's creates are promoted by their flags: 4 makes a container, 5 and 6 a TTL node, whatever
+// the operation's own type; and a createTTL without a TTL flag is a plain create.
 bool Preparer::decode_multi(wire::Reader& in, std::vector<Op>& ops) {
   for (;;) {
     auto type = static_cast<OpCode>(in.i32());
@@ -129,7 +129,7 @@ bool Preparer::decode_multi(wire::Reader& in, std::vector<Op>& ops) {
     if (!is_create(type)) continue;
     if (type == OpCode::create_ttl) {
       if (!is_ttl(op.flags)) op.ttl_ms = -1;
-      op.type = is_ttl(op.flags) ? OpCode::create_ttl
+      op.type = is_ttl(op.flags)             ? OpCode::create_ttl
                 : op.flags == kFlagContainer ? OpCode::create_container
                                              : OpCode::create;
       continue;
@@ -158,11 +158,13 @@ std::optional<Txn> Preparer::prepare(const WriteRequest& request, int64_t wall_m
   wire::Reader in(request.body);
   Op op;
   if (request.type != OpCode::multi && !decode_op(request.type, in, op)) return std::nullopt;
-  Context context = begin(request.session, request.cxid, request.auth, request.session_error, wall_ms);
+  Context context =
+      begin(request.session, request.cxid, request.auth, request.session_error, wall_ms);
   if (request.type == OpCode::multi) return prepare_multi(request, context);
   TxnBody body;
   ZkError error = prepare_op(op, context, body);
-  return error == ZkError::ok ? finish(context, request.type, std::move(body)) : refuse(context, error);
+  return error == ZkError::ok ? finish(context, request.type, std::move(body))
+                              : refuse(context, error);
 }
 
 Txn Preparer::prepare_multi(const WriteRequest& request, Context& context) {
@@ -274,16 +276,22 @@ ZkError Preparer::prepare_op(Op& op, const Context& context, TxnBody& into) {
     case OpCode::create_container:
     case OpCode::create_ttl:
       return prepare_create(op, context, into);
-    case OpCode::remove: return prepare_remove(op, context, into);
-    case OpCode::delete_container: return prepare_remove_container(op, context, into);
-    case OpCode::set_data: return prepare_set_data(op, context, into);
-    case OpCode::set_acl: return prepare_set_acl(op, context, into);
-    case OpCode::check: return prepare_check(op, context, into);
+    case OpCode::remove:
+      return prepare_remove(op, context, into);
+    case OpCode::delete_container:
+      return prepare_remove_container(op, context, into);
+    case OpCode::set_data:
+      return prepare_set_data(op, context, into);
+    case OpCode::set_acl:
+      return prepare_set_acl(op, context, into);
+    case OpCode::check:
+      return prepare_check(op, context, into);
     case OpCode::reconfig:
       if (!options_.reconfig_enabled) return ZkError::reconfig_disabled;
       if (context.session_error != ZkError::ok) return context.session_error;
       return ZkError::unimplemented;  // a standalone server has nothing to reconfigure
-    default: return ZkError::unimplemented;
+    default:
+      return ZkError::unimplemented;
   }
 }
 
@@ -313,7 +321,8 @@ static ZkError check_mode(OpCode type, int32_t flags, int64_t ttl_ms, const Core
 }
 
 ZkError Preparer::prepare_create(Op& op, const Context& context, TxnBody& into) {
-  if (ZkError error = check_mode(op.type, op.flags, op.ttl_ms, options_); error != ZkError::ok) return error;
+  if (ZkError error = check_mode(op.type, op.flags, op.ttl_ms, options_); error != ZkError::ok)
+    return error;
   if (context.session_error != ZkError::ok) return context.session_error;
   if (!op.path) return ZkError::marshalling_error;
   if (!has_parent_syntax(*op.path)) return ZkError::bad_arguments;
@@ -350,7 +359,8 @@ ZkError Preparer::prepare_create(Op& op, const Context& context, TxnBody& into) 
   node.exists = true;
   node.stat.czxid = node.stat.mzxid = node.stat.pzxid = context.zxid;
   node.stat.ctime = node.stat.mtime = context.wall_ms;
-  // By the type, as replay does it: the flags only say how the name and the ephemeral bit come about.
+  // By the type, as replay does it: the flags only say how the name and the ephemeral bit come
+  // about.
   node.stat.ephemeral_owner = op.type == OpCode::create_container ? kContainerOwner
                               : op.type == OpCode::create_ttl     ? kTtlOwnerMask | op.ttl_ms
                               : txn.ephemeral                     ? context.session
@@ -394,14 +404,16 @@ ZkError Preparer::prepare_remove(Op& op, const Context& context, TxnBody& into) 
   return ZkError::ok;
 }
 
-// No session, permission or version is asked for: this is how the server itself removes what is due.
+// No session, permission or version is asked for: this is how the server itself removes what is
+// due.
 ZkError Preparer::prepare_remove_container(Op& op, const Context& context, TxnBody& into) {
   if (!op.path) return ZkError::marshalling_error;
   if (!has_parent_syntax(*op.path) || special_path(*op.path)) return ZkError::bad_arguments;
   ChangeRecord parent, node;
   if (!overlay_.lookup(*op.path, node)) return ZkError::no_node;
   if (node.children > 0) return ZkError::not_empty;
-  if (owner_kind(node.stat.ephemeral_owner, options_) == OwnerKind::session) return ZkError::bad_version;
+  if (owner_kind(node.stat.ephemeral_owner, options_) == OwnerKind::session)
+    return ZkError::bad_version;
   if (!overlay_.lookup(parent_path(*op.path), parent)) return ZkError::no_node;
   remove_pending(parent, node, context.zxid);
   into = DeleteTxn{std::move(*op.path)};
@@ -414,7 +426,8 @@ ZkError Preparer::prepare_set_data(Op& op, const Context& context, TxnBody& into
   ChangeRecord node;
   if (!overlay_.lookup(*op.path, node)) return ZkError::no_node;
   if (!allows(node, kPermWrite, context)) return ZkError::no_auth;
-  if (ZkError error = check_quota(*op.path, size_of(op.data) - node.data_size, 0); error != ZkError::ok)
+  if (ZkError error = check_quota(*op.path, size_of(op.data) - node.data_size, 0);
+      error != ZkError::ok)
     return error;
   if (op.version != -1 && op.version != node.stat.version) return ZkError::bad_version;
   ChangeRecord after = node;
@@ -441,8 +454,8 @@ ZkError Preparer::prepare_set_acl(Op& op, const Context& context, TxnBody& into)
   if (!overlay_.lookup(*op.path, node)) return ZkError::no_node;
   if (!allows(node, kPermAdmin, context)) return ZkError::no_auth;
   if (op.version != -1 && op.version != node.stat.aversion) return ZkError::bad_version;
-  // The record keeps the old list, as Apache's does: writes behind this one are judged by it until it is
-  // applied.
+  // The record keeps the old list, as Apache's does: writes behind this one are judged by it until
+  // it is applied.
   ChangeRecord after = node;
   after.zxid = context.zxid;
   after.stat.aversion = next(node.stat.aversion);
@@ -483,8 +496,10 @@ ZkError Preparer::check_quota(std::string_view path, int64_t bytes, int64_t coun
   std::optional<QuotaTrack> now = track_at(quota_stats_path(covering), found);
   if (!found) return ZkError::ok;
   if (!now) return ZkError::marshalling_error;
-  if (check_count && now->count() + count > limit->count_hard_limit()) return ZkError::quota_exceeded;
-  if (check_bytes && now->bytes() + bytes > limit->byte_hard_limit()) return ZkError::quota_exceeded;
+  if (check_count && now->count() + count > limit->count_hard_limit())
+    return ZkError::quota_exceeded;
+  if (check_bytes && now->bytes() + bytes > limit->byte_hard_limit())
+    return ZkError::quota_exceeded;
   return ZkError::ok;
 }
 

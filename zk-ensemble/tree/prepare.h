@@ -1,7 +1,7 @@
-// Preparer: a write request and the state to come (overlay.h) make a transaction. It decides everything:
-// permissions, versions, names, errors. A refused write is a transaction too, of type error, and takes a
-// zxid. Runs at the leader (standalone: here); replicas only replay.
-// Source: ZooKeeper programmer's guide; order of checks as Apache 3.9's, see README.md.
+// Preparer: a write request and the state to come (overlay.h) make a transaction. It decides
+// everything: permissions, versions, names, errors. A refused write is a transaction too, of type
+// error, and takes a zxid. Runs at the leader (standalone: here); replicas only replay. Source:
+// ZooKeeper programmer's guide; order of checks as Apache 3.9's, see README.md.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ struct WriteRequest {
   int64_t session = 0;
   int32_t cxid = 0;
   OpCode type = OpCode::error;
-  Bytes body;                              // after the request header
-  const AuthInfo* auth = nullptr;          // the connection's ids; null: none
-  ZkError session_error = ZkError::ok;     // what the session tracker says of this session and owner
+  Bytes body;                           // after the request header
+  const AuthInfo* auth = nullptr;       // the connection's ids; null: none
+  ZkError session_error = ZkError::ok;  // what the session tracker says of this session and owner
 };
 
 class Preparer {
@@ -30,8 +30,9 @@ class Preparer {
   Preparer(const DataTree& tree, const CoreOptions& options, int64_t last_zxid)
       : tree_(tree), options_(options), overlay_(tree), last_zxid_(last_zxid) {}
 
-  // The transaction for `request`, or nullopt when its body does not decode: answer marshalling_error,
-  // nothing is proposed. (But a multi that does not decode is an error transaction, as Apache has it.)
+  // The transaction for `request`, or nullopt when its body does not decode: answer
+  // marshalling_error, nothing is proposed. (But a multi that does not decode is an error
+  // transaction, as Apache has it.)
   std::optional<Txn> prepare(const WriteRequest& request, int64_t wall_ms);
   Txn prepare_create_session(int64_t session, int32_t cxid, int32_t timeout_ms, int64_t wall_ms);
   Txn prepare_close_session(int64_t session, int32_t cxid, int64_t wall_ms);
@@ -69,7 +70,8 @@ class Preparer {
   ZkError check_quota(std::string_view path, int64_t bytes, int64_t count) const;
   Context begin(int64_t session, int32_t cxid, const AuthInfo* auth, ZkError session_error,
                 int64_t wall_ms);
-  // Makes `after` the pending state of its path and moves the digest along; `before` is what it replaces.
+  // Makes `after` the pending state of its path and moves the digest along; `before` is what it
+  // replaces.
   void change(const ChangeRecord* before, ChangeRecord after);
   void remove_pending(const ChangeRecord& parent, const ChangeRecord& node, int64_t zxid);
   Txn finish(const Context& context, OpCode type, TxnBody body);

@@ -1,4 +1,5 @@
-// Which error wins, sequence names, multi and its rollback, requests that overtake their own effects.
+// Which error wins, sequence names, multi and its rollback, requests that overtake their own
+// effects.
 #include "zk-ensemble/tree/prepare.h"
 
 #include <catch2/catch.hpp>
@@ -52,7 +53,8 @@ TEST_CASE("which error wins") {
   CHECK(h.prepare(OpCode::set_data, set_data_body("/locked", "", 9)) == ZkError::no_auth);
   CHECK(h.prepare(OpCode::set_acl, set_acl_body("/nosuch", {})) == ZkError::invalid_acl);
   AuthInfo super = {{"super", ""}};
-  CHECK(h.prepare(OpCode::set_data, set_data_body("/locked", "", 9), 1, &super) == ZkError::bad_version);
+  CHECK(h.prepare(OpCode::set_data, set_data_body("/locked", "", 9), 1, &super) ==
+        ZkError::bad_version);
   Buffer cut = create_body("/y");
   cut.resize_uninitialized(cut.size() - 1);
   int64_t before = h.preparer.last_zxid();
@@ -127,7 +129,8 @@ TEST_CASE("a multi is all or nothing") {
     Buffer body = MultiBody().add(OpCode::set_acl, set_acl_body("/a", *open_acl())).take();
     CHECK(h.prepare(OpCode::multi, body) == ZkError::marshalling_error);
     CHECK(h.prepare(OpCode::multi, MultiBody().take()) == ZkError::ok);
-    CHECK(h.prepare(OpCode::multi, MultiBody().add(OpCode::create, create_body("/z", "", 9)).take()) ==
+    CHECK(h.prepare(OpCode::multi,
+                    MultiBody().add(OpCode::create, create_body("/z", "", 9)).take()) ==
           ZkError::marshalling_error);
   }
 }

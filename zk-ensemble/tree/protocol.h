@@ -29,20 +29,20 @@ inline constexpr int64_t kTtlMaxMs = 0xff'ffff'ffff;
 
 // What the cores need to know of the configuration. Fixed after construction.
 struct CoreOptions {
-  int64_t server_id = 1;            // top byte of session ids
-  int64_t tick_time_ms = 2000;      // width of the expiry buckets
+  int64_t server_id = 1;        // top byte of session ids
+  int64_t tick_time_ms = 2000;  // width of the expiry buckets
   int64_t min_session_timeout_ms = 4000;
   int64_t max_session_timeout_ms = 40000;
-  bool digest_enabled = true;       // txns carry the tree's digest after them
-  bool extended_types = false;      // TTL nodes
-  bool emulate_353_ttl = false;     // owners below 0 are TTLs of 3.5.3
-  bool enforce_quota = false;       // hard limits refuse
+  bool digest_enabled = true;    // txns carry the tree's digest after them
+  bool extended_types = false;   // TTL nodes
+  bool emulate_353_ttl = false;  // owners below 0 are TTLs of 3.5.3
+  bool enforce_quota = false;    // hard limits refuse
   bool skip_acl = false;
-  bool close_session_txn = true;    // closeSession txns list the paths they delete
+  bool close_session_txn = true;  // closeSession txns list the paths they delete
   bool reconfig_enabled = false;
   bool digest_auth_enabled = true;
-  bool ip_v6_acls = false;          // Apache takes IPv6 expressions from 3.9.4 on; before: invalid ACL
-  std::string super_digest;         // "super:..."; empty: nobody is super
+  bool ip_v6_acls = false;   // Apache takes IPv6 expressions from 3.9.4 on; before: invalid ACL
+  std::string super_digest;  // "super:..."; empty: nobody is super
   int64_t container_check_interval_ms = 60000;
   int64_t container_max_per_minute = 10000;
   int64_t container_max_never_used_ms = 0;

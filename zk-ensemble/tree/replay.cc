@@ -1,12 +1,12 @@
 // DataTree::replay: what each transaction does to the tree.
 //
-// Replay is idempotent as a whole: a snapshot taken while the tree changed may already hold the effects
-// of transactions after its zxid, and the log brings the tree to the same state all the same.
-//   create, node there     the ACL is taken over; for type 1 the parent's cversion and pzxid are raised
-//   create, node missing   parent's cversion and pzxid move only forward
-//   delete, node missing   the parent's pzxid still moves forward
-//   set_data, set_acl      version is stored as the transaction says
-//   multi                  op by op; nothing when one of them is an error
+// Replay is idempotent as a whole: a snapshot taken while the tree changed may already hold the
+// effects of transactions after its zxid, and the log brings the tree to the same state all the
+// same.
+//   create, node there     the ACL is taken over; for type 1 the parent's cversion and pzxid are
+//   raised create, node missing   parent's cversion and pzxid move only forward delete, node
+//   missing   the parent's pzxid still moves forward set_data, set_acl      version is stored as
+//   the transaction says multi                  op by op; nothing when one of them is an error
 //   sessions               created again: the timeout is replaced; closed: what is left of it goes
 #include <algorithm>
 
@@ -41,7 +41,8 @@ void DataTree::replay(Txn& txn, ApplyResult& result) {
   result.path = {};
   result.stat = {};
   result.multi.clear();
-  if (auto* multi = std::get_if<MultiTxn>(&txn.body); multi != nullptr && txn.header.type == OpCode::multi)
+  if (auto* multi = std::get_if<MultiTxn>(&txn.body);
+      multi != nullptr && txn.header.type == OpCode::multi)
     apply_multi(*multi, txn.header, result);
   else
     apply(txn.header.type, txn.body, txn.header, result);
@@ -59,7 +60,8 @@ void DataTree::finish(const Txn& txn) {
   };
   if (pending_snapshot_digest_) {
     if (zxid < pending_snapshot_digest_->zxid) return;
-    if (zxid == pending_snapshot_digest_->zxid && pending_snapshot_digest_->version == kDigestVersion)
+    if (zxid == pending_snapshot_digest_->zxid &&
+        pending_snapshot_digest_->version == kDigestVersion)
       compare(zxid, pending_snapshot_digest_->digest);
     pending_snapshot_digest_.reset();
     return;
@@ -94,7 +96,9 @@ void DataTree::apply(OpCode type, TxnBody& body, const TxnHeader& header, OpResu
       result.error = tree.apply_set_acl(txn, result.stat);
     }
     void operator()(CheckVersionTxn& txn) const { result.path = txn.path; }
-    void operator()(CreateSessionTxn& txn) const { tree.sessions_[header.client_id] = txn.timeout_ms; }
+    void operator()(CreateSessionTxn& txn) const {
+      tree.sessions_[header.client_id] = txn.timeout_ms;
+    }
     void operator()(CloseSessionTxn& txn) const { tree.apply_close_session(txn, header); }
     void operator()(MultiTxn&) const {}  // never inside another
   };
@@ -102,7 +106,8 @@ void DataTree::apply(OpCode type, TxnBody& body, const TxnHeader& header, OpResu
 }
 
 void DataTree::apply_multi(MultiTxn& multi, const TxnHeader& header, ApplyResult& result) {
-  bool failed = std::ranges::any_of(multi.txns, [](const SubTxn& sub) { return sub.type == OpCode::error; });
+  bool failed =
+      std::ranges::any_of(multi.txns, [](const SubTxn& sub) { return sub.type == OpCode::error; });
   bool after_failure = false;
   result.multi.reserve(multi.txns.size());
   for (SubTxn& sub : multi.txns) {
@@ -181,7 +186,8 @@ ZkError DataTree::apply_delete(std::string_view path, int64_t zxid) {
   std::string_view parent_name = parent_path(path);
   Node* parent = find_mutable(parent_name);
   if (parent == nullptr) return ZkError::no_node;
-  // Before the node is looked for: a snapshot that ran ahead may miss it, and the parent must still learn.
+  // Before the node is looked for: a snapshot that ran ahead may miss it, and the parent must still
+  // learn.
   if (zxid > parent->stat_.pzxid) {
     digest_remove(*parent, parent_name);
     parent->stat_.pzxid = zxid;
@@ -232,7 +238,8 @@ ZkError DataTree::apply_set_acl(const SetAclTxn& txn, Stat& stat) {
 void DataTree::apply_close_session(const CloseSessionTxn& txn, const TxnHeader& header) {
   if (txn.paths)
     for (const std::string& path : *txn.paths) (void)apply_delete(path, header.zxid);
-  for (const std::string& path : ephemerals_of(header.client_id)) (void)apply_delete(path, header.zxid);
+  for (const std::string& path : ephemerals_of(header.client_id))
+    (void)apply_delete(path, header.zxid);
   sessions_.erase(header.client_id);
 }
 

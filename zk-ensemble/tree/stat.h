@@ -9,8 +9,8 @@
 
 namespace ottla::zk {
 
-// What is kept and written to disk. `cversion` counts the creates ever done below the node; clients are
-// shown 2 * cversion - children, so that creates and deletes each add one.
+// What is kept and written to disk. `cversion` counts the creates ever done below the node; clients
+// are shown 2 * cversion - children, so that creates and deletes each add one.
 struct StatPersisted {
   int64_t czxid = 0, mzxid = 0, ctime = 0, mtime = 0;
   int32_t version = 0, cversion = 0, aversion = 0;

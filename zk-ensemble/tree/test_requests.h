@@ -77,8 +77,10 @@ struct TreeHarness {
   std::vector<Txn> held;
 
   // Prepares and holds back; the error of the transaction.
-  ZkError prepare(OpCode type, const Buffer& body, int64_t session = 1, const AuthInfo* auth = nullptr) {
-    std::optional<Txn> txn = preparer.prepare({session, 7, type, body.bytes(), auth, ZkError::ok}, wall_ms++);
+  ZkError prepare(OpCode type, const Buffer& body, int64_t session = 1,
+                  const AuthInfo* auth = nullptr) {
+    std::optional<Txn> txn =
+        preparer.prepare({session, 7, type, body.bytes(), auth, ZkError::ok}, wall_ms++);
     if (!txn) return ZkError::marshalling_error;
     held.push_back(std::move(*txn));
     const auto* error = std::get_if<ErrorTxn>(&held.back().body);
@@ -100,7 +102,8 @@ struct TreeHarness {
     preparer.check_invariants();
     return last;
   }
-  ZkError run(OpCode type, const Buffer& body, int64_t session = 1, const AuthInfo* auth = nullptr) {
+  ZkError run(OpCode type, const Buffer& body, int64_t session = 1,
+              const AuthInfo* auth = nullptr) {
     (void)prepare(type, body, session, auth);
     return apply();
   }

@@ -192,7 +192,8 @@ Result<Txn> Txn::decode(Bytes entry) {
 
 std::string Txn::describe() const {
   return fmt::format("txn{{zxid=0x{:x} session=0x{:x} cxid={} type={}}}", header.zxid,
-                     static_cast<uint64_t>(header.client_id), header.cxid, static_cast<int>(header.type));
+                     static_cast<uint64_t>(header.client_id), header.cxid,
+                     static_cast<int>(header.type));
 }
 
 }  // namespace ottla::zk

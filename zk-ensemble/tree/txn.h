@@ -18,24 +18,46 @@ namespace ottla::zk {
 
 using NodeData = std::optional<std::string>;  // null and empty differ on the wire
 
-// create 1, create2 15, create_container 19, create_ttl 21: the type decides the layout and the owner.
+// create 1, create2 15, create_container 19, create_ttl 21: the type decides the layout and the
+// owner.
 struct CreateTxn {
   std::string path;
   NodeData data;
   AclRef acls;
-  bool ephemeral = false;      // 1 and 15 only
-  int32_t parent_cversion = 0; // cversion of the parent after it; -1: count up (old logs)
-  int64_t ttl_ms = 0;          // 21 only
+  bool ephemeral = false;       // 1 and 15 only
+  int32_t parent_cversion = 0;  // cversion of the parent after it; -1: count up (old logs)
+  int64_t ttl_ms = 0;           // 21 only
 };
-struct DeleteTxn { std::string path; };                                       // 2, 20
-struct SetDataTxn { std::string path; NodeData data; int32_t version = 0; };  // 5, 16
-struct SetAclTxn { std::string path; AclRef acls; int32_t version = 0; };     // 7
-struct CheckVersionTxn { std::string path; int32_t version = 0; };            // 13
-struct CreateSessionTxn { int32_t timeout_ms = 0; };                          // -10
-struct CloseSessionTxn { std::optional<std::vector<std::string>> paths; };    // -11; null: old form
-struct ErrorTxn { ZkError error = ZkError::ok; };                             // -1
+struct DeleteTxn {
+  std::string path;
+};  // 2, 20
+struct SetDataTxn {
+  std::string path;
+  NodeData data;
+  int32_t version = 0;
+};  // 5, 16
+struct SetAclTxn {
+  std::string path;
+  AclRef acls;
+  int32_t version = 0;
+};  // 7
+struct CheckVersionTxn {
+  std::string path;
+  int32_t version = 0;
+};  // 13
+struct CreateSessionTxn {
+  int32_t timeout_ms = 0;
+};  // -10
+struct CloseSessionTxn {
+  std::optional<std::vector<std::string>> paths;
+};  // -11; null: old form
+struct ErrorTxn {
+  ZkError error = ZkError::ok;
+};  // -1
 struct SubTxn;
-struct MultiTxn { std::vector<SubTxn> txns; };                                // 14
+struct MultiTxn {
+  std::vector<SubTxn> txns;
+};  // 14
 using TxnBody = std::variant<ErrorTxn, CreateTxn, DeleteTxn, SetDataTxn, SetAclTxn, CheckVersionTxn,
                              CreateSessionTxn, CloseSessionTxn, MultiTxn>;
 struct SubTxn {

@@ -1,5 +1,5 @@
-// The log that a live Apache server wrote (the reference's appendix): decoded, encoded to the same bytes,
-// and replayed with every digest agreeing.
+// The log that a live Apache server wrote (the reference's appendix): decoded, encoded to the same
+// bytes, and replayed with every digest agreeing.
 #include "zk-ensemble/tree/txn.h"
 
 #include <catch2/catch.hpp>
@@ -11,17 +11,81 @@ namespace ottla::zk {
 namespace {
 
 const char* const kLog[] = {
-    "0100003de7f10000" "00000000" "0000000000000001" "000001a2008008e2" "fffffff6" "00002710" "00000002" "0000000051c6d660",
-    "0100003de7f10000" "00000001" "0000000000000002" "000001a2008008ef" "00000001" "000000022f61" "000000026869"
-    "00000001" "0000001f" "00000005776f726c64" "00000006616e796f6e65" "00" "00000001" "00000002" "000000014eec4cdb",
-    "0100003de7f10000" "00000003" "0000000000000003" "000001a200800902" "00000005" "000000022f61" "00000002796f"
-    "00000001" "00000002" "00000001409edb45",
-    "0100003de7f10000" "00000004" "0000000000000004" "000001a20080090d" "0000000e" "00000003" "0000000d" "0000000a"
-    "000000022f61" "00000002" "ffffffff" "00000004" "ffffff9b" "ffffffff" "00000004" "fffffffe" "00000002" "00000001409edb45",
-    "0100003de7f10000" "00000005" "0000000000000005" "000001a200800913" "00000001" "000000022f65" "00000000"
-    "00000001" "0000001f" "00000005776f726c64" "00000006616e796f6e65" "01" "00000002" "00000002" "00000002bafd133f",
-    "0100003de7f10000" "00000006" "0000000000000006" "000001a200800917" "fffffff5" "00000001" "000000022f65"
-    "00000002" "000000020e15a4d6",
+    "0100003de7f10000"
+    "00000000"
+    "0000000000000001"
+    "000001a2008008e2"
+    "fffffff6"
+    "00002710"
+    "00000002"
+    "0000000051c6d660",
+    "0100003de7f10000"
+    "00000001"
+    "0000000000000002"
+    "000001a2008008ef"
+    "00000001"
+    "000000022f61"
+    "000000026869"
+    "00000001"
+    "0000001f"
+    "00000005776f726c64"
+    "00000006616e796f6e65"
+    "00"
+    "00000001"
+    "00000002"
+    "000000014eec4cdb",
+    "0100003de7f10000"
+    "00000003"
+    "0000000000000003"
+    "000001a200800902"
+    "00000005"
+    "000000022f61"
+    "00000002796f"
+    "00000001"
+    "00000002"
+    "00000001409edb45",
+    "0100003de7f10000"
+    "00000004"
+    "0000000000000004"
+    "000001a20080090d"
+    "0000000e"
+    "00000003"
+    "0000000d"
+    "0000000a"
+    "000000022f61"
+    "00000002"
+    "ffffffff"
+    "00000004"
+    "ffffff9b"
+    "ffffffff"
+    "00000004"
+    "fffffffe"
+    "00000002"
+    "00000001409edb45",
+    "0100003de7f10000"
+    "00000005"
+    "0000000000000005"
+    "000001a200800913"
+    "00000001"
+    "000000022f65"
+    "00000000"
+    "00000001"
+    "0000001f"
+    "00000005776f726c64"
+    "00000006616e796f6e65"
+    "01"
+    "00000002"
+    "00000002"
+    "00000002bafd133f",
+    "0100003de7f10000"
+    "00000006"
+    "0000000000000006"
+    "000001a200800917"
+    "fffffff5"
+    "00000001"
+    "000000022f65"
+    "00000002"
+    "000000020e15a4d6",
 };
 
 }  // namespace
@@ -56,7 +120,9 @@ TEST_CASE("transactions that do not decode") {
   for (size_t cut = 0; cut < entry.size() - 16; ++cut) {
     if (cut == entry.size() - 12 - 4) continue;
     auto txn = Txn::decode(as_bytes(std::string_view(entry).substr(0, cut)));
-    if (txn) CHECK(std::get<CreateTxn>(txn->body).parent_cversion == -1);  // the old form, without a counter
+    if (txn)
+      CHECK(std::get<CreateTxn>(txn->body).parent_cversion ==
+            -1);  // the old form, without a counter
   }
   // An unknown type, a multi within a multi, a ttl that cannot be applied.
   wire::Writer out;

@@ -52,12 +52,14 @@ void WatchTable::trigger(std::string_view path, std::vector<ConnId>& fired) {
     if (it == by_path_.end()) continue;
     for (const Entry& entry : it->second)
       if ((entry.modes & bit(WatchMode::recursive)) != 0 &&
-          std::find(fired.begin() + static_cast<ptrdiff_t>(before), fired.end(), entry.watcher) == fired.end())
+          std::find(fired.begin() + static_cast<ptrdiff_t>(before), fired.end(), entry.watcher) ==
+              fired.end())
         fired.push_back(entry.watcher);
   }
 }
 
-bool WatchTable::contains(std::string_view path, ConnId watcher, std::optional<WatchMode> mode) const {
+bool WatchTable::contains(std::string_view path, ConnId watcher,
+                          std::optional<WatchMode> mode) const {
   auto it = by_path_.find(path);
   if (it == by_path_.end()) return false;
   auto entry = std::ranges::find(it->second, watcher, &Entry::watcher);
@@ -141,14 +143,24 @@ void Watches::add_persistent(std::string_view path, ConnId watcher, bool recursi
 ZkError Watches::check(std::string_view path, ConnId watcher, int32_t type) const {
   bool there = false;
   switch (type) {
-    case 1: there = children_.contains(path, watcher, WatchMode::standard); break;
-    case 2: there = data_.contains(path, watcher, WatchMode::standard); break;
-    case 3:
-      there = children_.contains(path, watcher, std::nullopt) || data_.contains(path, watcher, std::nullopt);
+    case 1:
+      there = children_.contains(path, watcher, WatchMode::standard);
       break;
-    case 4: there = data_.contains(path, watcher, WatchMode::persistent); break;
-    case 5: there = data_.contains(path, watcher, WatchMode::recursive); break;
-    default: return ZkError::marshalling_error;
+    case 2:
+      there = data_.contains(path, watcher, WatchMode::standard);
+      break;
+    case 3:
+      there = children_.contains(path, watcher, std::nullopt) ||
+              data_.contains(path, watcher, std::nullopt);
+      break;
+    case 4:
+      there = data_.contains(path, watcher, WatchMode::persistent);
+      break;
+    case 5:
+      there = data_.contains(path, watcher, WatchMode::recursive);
+      break;
+    default:
+      return ZkError::marshalling_error;
   }
   return there ? ZkError::ok : ZkError::no_watcher;
 }
@@ -156,8 +168,12 @@ ZkError Watches::check(std::string_view path, ConnId watcher, int32_t type) cons
 ZkError Watches::remove(std::string_view path, ConnId watcher, int32_t type) {
   bool there = false;
   switch (type) {
-    case 1: there = children_.remove(path, watcher, WatchMode::standard); break;
-    case 2: there = data_.remove(path, watcher, WatchMode::standard); break;
+    case 1:
+      there = children_.remove(path, watcher, WatchMode::standard);
+      break;
+    case 2:
+      there = data_.remove(path, watcher, WatchMode::standard);
+      break;
     case 3:
       there = children_.remove(path, watcher, std::nullopt);
       there = data_.remove(path, watcher, std::nullopt) || there;
@@ -166,8 +182,11 @@ ZkError Watches::remove(std::string_view path, ConnId watcher, int32_t type) {
       there = children_.remove(path, watcher, WatchMode::persistent);
       there = data_.remove(path, watcher, WatchMode::persistent) || there;
       break;
-    case 5: there = data_.remove(path, watcher, WatchMode::recursive); break;
-    default: return ZkError::marshalling_error;
+    case 5:
+      there = data_.remove(path, watcher, WatchMode::recursive);
+      break;
+    default:
+      return ZkError::marshalling_error;
   }
   return there ? ZkError::ok : ZkError::no_watcher;
 }
@@ -196,8 +215,10 @@ void Watches::node_deleted(std::string_view path, const AclList& acls, std::stri
   fired_children_.clear();
   children_.trigger(path, fired_children_);
   // Who has heard of the deletion as a data watcher does not hear of it again.
-  std::erase_if(fired_children_, [&](ConnId watcher) { return std::ranges::find(fired_, watcher) != fired_.end(); });
-  if (!fired_children_.empty()) sink_.notify(fired_children_, EventType::node_deleted, path, zxid, acls);
+  std::erase_if(fired_children_,
+                [&](ConnId watcher) { return std::ranges::find(fired_, watcher) != fired_.end(); });
+  if (!fired_children_.empty())
+    sink_.notify(fired_children_, EventType::node_deleted, path, zxid, acls);
   fire(children_, EventType::node_children_changed, parent, zxid, parent_acls);
 }
 

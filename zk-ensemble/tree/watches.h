@@ -1,6 +1,6 @@
-// Watches: who wants to hear of which path. Two tables, data (and existence) and children; an entry holds a
-// set of modes. Belongs to the server the client is connected to; never logged.
-// Source: ZooKeeper programmer's guide, "ZooKeeper watches"; ZOOKEEPER-1416 (persistent, recursive).
+// Watches: who wants to hear of which path. Two tables, data (and existence) and children; an entry
+// holds a set of modes. Belongs to the server the client is connected to; never logged. Source:
+// ZooKeeper programmer's guide, "ZooKeeper watches"; ZOOKEEPER-1416 (persistent, recursive).
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,21 @@ namespace ottla::zk {
 using ConnId = uint64_t;  // a client connection; 0 is none
 
 enum class EventType : int32_t {
-  none = -1, node_created = 1, node_deleted = 2, node_data_changed = 3, node_children_changed = 4,
+  none = -1,
+  node_created = 1,
+  node_deleted = 2,
+  node_data_changed = 3,
+  node_children_changed = 4,
 };
 enum class WatchMode : uint8_t { standard = 1, persistent = 2, recursive = 4 };
 
-// Invariants: by_path_ and by_watcher_ hold the same (path, watcher) pairs, none with an empty mode set;
-// recursive_ counts the entries with the recursive mode.
+// Invariants: by_path_ and by_watcher_ hold the same (path, watcher) pairs, none with an empty mode
+// set; recursive_ counts the entries with the recursive mode.
 class WatchTable {
  public:
   void add(std::string_view path, ConnId watcher, WatchMode mode);
-  // Appends to `fired` who is to be told of a change at `path`, each once, and consumes standard modes.
+  // Appends to `fired` who is to be told of a change at `path`, each once, and consumes standard
+  // modes.
   void trigger(std::string_view path, std::vector<ConnId>& fired);
   bool contains(std::string_view path, ConnId watcher, std::optional<WatchMode> mode) const;
   bool remove(std::string_view path, ConnId watcher, std::optional<WatchMode> mode);
@@ -94,7 +99,8 @@ class Watches final : public TreeListener {
   void data_changed(std::string_view path, const AclList& acls, int64_t zxid) override;
 
  private:
-  void fire(WatchTable& table, EventType type, std::string_view path, int64_t zxid, const AclList& acls);
+  void fire(WatchTable& table, EventType type, std::string_view path, int64_t zxid,
+            const AclList& acls);
 
   WatchSink& sink_;
   WatchTable data_, children_;

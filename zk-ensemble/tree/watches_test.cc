@@ -13,7 +13,8 @@ struct Heard : WatchSink {
   std::vector<std::string> events;  // "watcher type path"
   void notify(const std::vector<ConnId>& watchers, EventType type, std::string_view path, int64_t,
               const AclList&) override {
-    for (ConnId watcher : watchers) events.push_back(fmt::format("{} {} {}", watcher, static_cast<int>(type), path));
+    for (ConnId watcher : watchers)
+      events.push_back(fmt::format("{} {} {}", watcher, static_cast<int>(type), path));
   }
   std::vector<std::string> take() { return std::exchange(events, {}); }
 };
@@ -31,8 +32,12 @@ struct Fixture {
     return heard.take();
   }
   Events create(std::string_view path) { return run(OpCode::create, testing::create_body(path)); }
-  Events remove(std::string_view path) { return run(OpCode::remove, testing::path_version_body(path, -1)); }
-  Events set(std::string_view path) { return run(OpCode::set_data, testing::set_data_body(path, "x")); }
+  Events remove(std::string_view path) {
+    return run(OpCode::remove, testing::path_version_body(path, -1));
+  }
+  Events set(std::string_view path) {
+    return run(OpCode::set_data, testing::set_data_body(path, "x"));
+  }
 };
 
 }  // namespace
