@@ -165,8 +165,9 @@ Result<void> LogManager::load_dir(Dir& dir) {
     OTTLA_TRY(disk.sync_dir(dir.path));
   }
   for (const std::string& name : names) {
+    if (name.starts_with(".")) continue;
     OTTLA_ASSIGN(rt::FileInfo info, disk.stat(dir.path + "/" + name));
-    if (!info.is_directory || name == "remote-log-index-cache" || name.starts_with(".")) continue;
+    if (!info.is_directory || name == "remote-log-index-cache") continue;
     if (name.ends_with(kDeleteDirSuffix)) {
       remove_later(dir, dir.path + "/" + name, 0);
       continue;

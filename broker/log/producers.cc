@@ -30,7 +30,8 @@ Result<void> PartitionLog::delete_snapshots(int64_t from, int64_t below) {
 // Not synced: a snapshot that a crash tore fails its checksum and is passed over.
 Result<void> PartitionLog::write_producer_snapshot() {
   int64_t offset = producers_.end_offset();
-  if (offset <= last_snapshot_offset_) return {};
+  if (offset <= last_snapshot_offset_ || (producers_.empty() && offset <= log_start_offset_))
+    return {};
   std::string content = producers_.encode_snapshot();
   OTTLA_ASSIGN(auto file, world_.disk.open(dir_ + "/" + file_name(offset, kSnapshotSuffix),
                                            rt::OpenMode::create));

@@ -300,15 +300,15 @@ Result<void> PartitionLog::close() {
   if (closed_) return {};
   closed_ = true;
   if (failed_) return fail(Errc::io, dir_ + ": the log's disk had failed");
+  bool names = epochs_file_ != nullptr;
   for (auto& [base, segment] : segments_) {
     bool last = segment == segments_.rbegin()->second;
-    bool indexes = last || segment->offset_index().dirty() || segment->time_index().dirty();
-    if (indexes && (segment->size() > 0 || last)) {
-      OTTLA_TRY(segment->finish_indexes());
-      if (segment->offset_index().dirty()) OTTLA_TRY(segment->offset_index().sync_now());
-      if (segment->time_index().dirty()) OTTLA_TRY(segment->time_index().sync_now());
-    }
-    if (leo_ > recovery_point_ || segment->log_dirty) {
+    // The active segment's indexes are not synced: a start that finds them torn makes them again.
+    if (last && segment->size() > 0) OTTLA_TRY(segment->finish_indexes());
+    if (!last && segment->offset_index().dirty()) OTTLA_TRY(segment->offset_index().sync_now());
+    if (!last && segment->time_index().dirty()) OTTLA_TRY(segment->time_index().sync_now());
+    names |= segment->name_dirty || flushing_;
+    if (segment->log_dirty || (flushing_ && end_of(*segment) > recovery_point_)) {
       OTTLA_ASSIGN(auto file, segment->file());
       OTTLA_TRY(file->sync_now());
     }
@@ -316,7 +316,7 @@ Result<void> PartitionLog::close() {
   producers_.set_end_offset(leo_);
   OTTLA_TRY(write_producer_snapshot());
   if (epochs_file_) OTTLA_TRY(epochs_file_->sync_now());
-  OTTLA_TRY(world_.disk.sync_dir(dir_));
+  if (names) OTTLA_TRY(world_.disk.sync_dir(dir_));
   recovery_point_ = leo_;
   return {};
 }
