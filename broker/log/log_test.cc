@@ -483,7 +483,7 @@ TEST_CASE("thousands of partitions open quickly after a clean end") {
   ManagerBench bench;
   bench.open();
   for (int i = 0; i < 2000; ++i) REQUIRE(bench.manager->get_or_create({"t", i}));
-  for (int i = 0; i < 2000; i += 3) bench.append({"t", i});
+  for (int i = 0; i < 2000; i += 20) bench.append({"t", i});
   CHECK(bench.manager->shutdown());
   Instant before = bench.runtime.world().loop.now();
   bench.open();

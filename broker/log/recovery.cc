@@ -145,6 +145,7 @@ class LogRecovery {
     }
     if (!end) return std::unexpected(end.error());
     log_.leo_ = std::max(*end, log_.log_start_offset_);
+    if (epochs_lost_) OTTLA_TRY(learn_epochs_below(log_.leo_));
     newest_snapshot_ = log_.leo_;
     return {};
   }
@@ -157,7 +158,7 @@ class LogRecovery {
     if (first != log_.segments_.begin()) --first;
     newest_snapshot_ = first->first;
     OTTLA_TRY(log_.delete_snapshots(newest_snapshot_ + 1, INT64_MAX));
-    if (epochs_lost_) OTTLA_TRY(learn_epochs_below(first->first));
+    if (epochs_lost_) OTTLA_TRY(learn_epochs_below(point));
     uint64_t total = 0, done = 0;
     for (auto at = first; at != log_.segments_.end(); ++at) total += at->second->size();
 
@@ -167,8 +168,10 @@ class LogRecovery {
       done += size;
       report(done, total);
       bool last = std::next(at) == log_.segments_.end();
-      bool broken =
-          recovered.truncated_bytes > 0 || (!last && recovered.next_offset > std::next(at)->first);
+      // A segment may also have lost whole batches at its end; only compaction leaves such gaps.
+      int64_t wanted = last ? recovered.next_offset : std::next(at)->first;
+      bool broken = recovered.truncated_bytes > 0 || recovered.next_offset > wanted ||
+                    (recovered.next_offset < wanted && !log_.config_.cleanup_compact);
       log_.leo_ = std::max(recovered.next_offset, log_.log_start_offset_);
       if (recovered.truncated_bytes > 0)
         log::info(kLog, "torn end cut", "partition={} segment={} bytes={} leo={}", log_.tp_text_,
@@ -182,7 +185,7 @@ class LogRecovery {
   Result<Segment::Recovered> recover_segment(Segment& segment, int64_t point) {
     segment.name_dirty = true;
     return segment.recover(point, log_.config_.index_interval_bytes,
-                           [this](const ScannedBatch& batch, Bytes) { learn_epoch(batch); });
+                           [this](const ScannedBatch& batch) { learn_epoch(batch); });
   }
 
   void learn_epoch(const ScannedBatch& batch) {
@@ -193,14 +196,14 @@ class LogRecovery {
   }
 
   // The epoch file was torn: the batches of all synced segments tell again.
-  Result<void> learn_epochs_below(int64_t base) {
-    for (auto& [at, segment] : log_.segments_) {
-      if (at >= base) break;
+  Result<void> learn_epochs_below(int64_t point) {
+    for (auto& [base, segment] : log_.segments_) {
+      if (base >= point) break;
       OTTLA_ASSIGN(auto file, segment->file());
       BatchScanner scanner(*file, 0, segment->size());
       while (true) {
         OTTLA_ASSIGN(auto batch, scanner.next());
-        if (!batch) break;
+        if (!batch || batch->base_offset >= point) break;
         learn_epoch(*batch);
       }
     }
@@ -303,20 +306,25 @@ Result<void> PartitionLog::close() {
   bool names = epochs_file_ != nullptr;
   for (auto& [base, segment] : segments_) {
     bool last = segment == segments_.rbegin()->second;
-    // The active segment's indexes are not synced: a start that finds them torn makes them again.
     if (last && segment->size() > 0) OTTLA_TRY(segment->finish_indexes());
-    if (!last && segment->offset_index().dirty()) OTTLA_TRY(segment->offset_index().sync_now());
-    if (!last && segment->time_index().dirty()) OTTLA_TRY(segment->time_index().sync_now());
+    // What a flush in flight has taken on itself is not yet sure.
+    bool in_flight = flushing_ && end_of(*segment) > recovery_point_;
+    for (SparseIndex* index : {&segment->offset_index(), &segment->time_index()})
+      if (index->dirty() || (!last && in_flight)) OTTLA_TRY(index->sync_now());
     names |= segment->name_dirty || flushing_;
-    if (segment->log_dirty || (flushing_ && end_of(*segment) > recovery_point_)) {
+    if (segment->log_dirty || in_flight) {
       OTTLA_ASSIGN(auto file, segment->file());
       OTTLA_TRY(file->sync_now());
     }
   }
   producers_.set_end_offset(leo_);
   OTTLA_TRY(write_producer_snapshot());
-  if (epochs_file_) OTTLA_TRY(epochs_file_->sync_now());
-  if (names) OTTLA_TRY(world_.disk.sync_dir(dir_));
+  if (epochs_file_ || flushing_)
+    OTTLA_TRY(rt::replace_file(world_.disk, dir_ + "/" + kEpochFile, as_bytes(epochs_.encode())));
+  if (names) {
+    OTTLA_TRY(world_.disk.sync_dir(dir_));
+    OTTLA_TRY(world_.disk.sync_dir(rt::parent_of(dir_)));
+  }
   recovery_point_ = leo_;
   return {};
 }

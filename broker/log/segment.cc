@@ -278,68 +278,22 @@ Result<void> Segment::reset_indexes() {
   return {};
 }
 
-// The place of the last index entry below `trusted_offset` when the whole index is in order and a
-// sound batch lies there; then what is before it was synced and need not be read again. Cuts both
-// indexes there. 0: read all.
-Result<uint64_t> Segment::proven_start(int64_t trusted_offset) {
-  if (trusted_offset <= base_offset_) return 0;
-  OTTLA_ASSIGN(Buffer raw, offset_index_.all());
-  OTTLA_ASSIGN(Buffer raw_times, time_index_.all());
-  uint64_t entries = raw.size() / kOffsetEntry, kept = 0;
-  OffsetEntry last{-1, 0};
-  for (uint64_t i = 0; i < entries; ++i) {
-    const uint8_t* at = raw.data() + i * kOffsetEntry;
-    OffsetEntry entry{load_be<int32_t>(at), load_be<uint32_t>(at + 4)};
-    if (base_offset_ + entry.relative >= trusted_offset) break;
-    if (entry.relative <= last.relative || entry.position <= last.position ||
-        entry.position >= size_)
-      return 0;
-    last = entry;
-    kept = i + 1;
-  }
-  if (kept == 0) return 0;
-  OTTLA_ASSIGN(auto log, file());
-  BatchScanner scanner(*log, last.position, size_);
-  OTTLA_ASSIGN(auto batch, scanner.next_verified());
-  if (!batch || batch->last_offset != base_offset_ + last.relative) return 0;
-
-  TimeEntry newest{-1, -1};
-  uint64_t times = 0;
-  for (uint64_t i = 0; i < raw_times.size() / kTimeEntry; ++i) {
-    const uint8_t* at = raw_times.data() + i * kTimeEntry;
-    TimeEntry entry{load_be<int64_t>(at), load_be<int32_t>(at + 8)};
-    if (entry.relative > last.relative) break;
-    if (entry.timestamp <= newest.timestamp || entry.relative < newest.relative) return 0;
-    newest = entry;
-    times = i + 1;
-  }
-  // Max timestamps are noted with each offset entry that raised them, so none below is missed.
-  if (times == 0) return 0;
-  OTTLA_TRY(offset_index_.truncate(kept - 1));
-  OTTLA_TRY(time_index_.truncate(times));
-  max_timestamp_ = newest.timestamp;
-  offset_of_max_ = base_offset_ + newest.relative;
-  max_loaded_ = true;
-  bytes_since_index_ = UINT64_MAX / 2;  // the batch at the start gets its entry back
-  return last.position;
-}
-
-Result<Segment::Recovered> Segment::recover(
-    int64_t trusted_offset, int32_t index_interval_bytes,
-    const std::function<void(const ScannedBatch&, Bytes)>& see) {
+Result<Segment::Recovered> Segment::recover(int64_t trusted_offset, int32_t index_interval_bytes,
+                                            const std::function<void(const ScannedBatch&)>& see) {
   Recovered recovered{0, base_offset_};
-  OTTLA_ASSIGN(uint64_t from, proven_start(trusted_offset));
-  if (from == 0) OTTLA_TRY(reset_indexes());
+  OTTLA_TRY(reset_indexes());
   OTTLA_ASSIGN(auto log, file());
   int64_t last_offset = base_offset_ - 1;
-  BatchScanner scanner(*log, from, size_);
-  uint64_t good_end = from;
+  BatchScanner scanner(*log, 0, size_);
+  uint64_t good_end = 0;
   while (true) {
-    OTTLA_ASSIGN(auto batch, scanner.next_verified());
+    // Below the trusted offset all was synced: headers suffice to index it.
+    auto read = last_offset + 1 < trusted_offset ? scanner.next() : scanner.next_verified();
+    OTTLA_ASSIGN(auto batch, std::move(read));
     if (!batch || batch->base_offset <= last_offset || !fits(batch->last_offset)) break;
     OTTLA_TRY(note_batch(batch->position, batch->size, batch->last_offset, batch->max_timestamp,
                          index_interval_bytes));
-    see(*batch, scanner.bytes());
+    see(*batch);
     last_offset = batch->last_offset;
     good_end = scanner.position();
   }
@@ -370,7 +324,7 @@ Result<void> Segment::check_indexes(int32_t index_interval_bytes) {
   }
   if (sound) return {};
   OTTLA_ASSIGN(auto recovered,
-               recover(base_offset_, index_interval_bytes, [](const auto&, Bytes) {}));
+               recover(base_offset_, index_interval_bytes, [](const ScannedBatch&) {}));
   (void)recovered;
   return {};
 }

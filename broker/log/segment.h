@@ -52,15 +52,15 @@ class Segment {
   int64_t created_wall_ms() const { return created_wall_ms_; }
 
   // --- recovery
-  // Reads every batch from the start (or from a place that the index proves, not above
-  // `trusted_offset`), checks it, rebuilds the indexes, and cuts the file at the first batch that
-  // is not whole, not sound or out of order. Calls `see` for each batch read.
+  // Walks every batch, checking those at and above `trusted_offset` whole and the others' headers,
+  // rebuilds the indexes, and cuts the file at the first batch that is not whole, not sound or out
+  // of order. Calls `see` for each batch kept.
   struct Recovered {
     uint64_t truncated_bytes = 0;
     int64_t next_offset = 0;
   };
   Result<Recovered> recover(int64_t trusted_offset, int32_t index_interval_bytes,
-                            const std::function<void(const ScannedBatch&, Bytes)>& see);
+                            const std::function<void(const ScannedBatch&)>& see);
   // A cheap look at index files that a clean shutdown left; rebuilds them when they cannot be
   // right.
   Result<void> check_indexes(int32_t index_interval_bytes);
@@ -76,7 +76,6 @@ class Segment {
 
  private:
   Result<void> load_max_timestamp();
-  Result<uint64_t> proven_start(int64_t trusted_offset);
   Result<void> reset_indexes();
 
   rt::Disk& disk_;

@@ -27,6 +27,8 @@ using namespace ottla::broker;
 
 namespace {
 
+constexpr log::Room kLog{"sim"};
+
 struct Kept {
   int64_t base = 0, last = 0;
   std::string bytes;
@@ -101,13 +103,14 @@ class Trial {
                                   raw->base_offset(), kept.base));
         at = kept.last + 1;
       }
-      if (cursor.position() == 0) return fail(fmt::format("nothing at {}", at));
+      if (cursor.position() == 0)
+        return fail(fmt::format("nothing at {} of {}", at, log_->describe()));
     }
     if (log_->leo() < acknowledged_)
       return fail(fmt::format("acknowledged up to {}, found up to {}", acknowledged_, log_->leo()));
+    if (killed_ && survived < history_.size())
+      return fail("a kill without power loss lost records");
     history_.resize(survived);
-    acknowledged_ = log_->leo();
-    acknowledged_ = std::min(acknowledged_, log_->leo());
     verify_producers();
   }
 
@@ -199,14 +202,15 @@ class Trial {
 
   void finish() {
     bool clean = prng_.chance(0.2);
+    log::debug(kLog, "end", "clean={} acknowledged={} {}", clean, acknowledged_, log_->describe());
     if (clean && manager_->shutdown()) acknowledged_ = log_->leo();
     log_ = nullptr;
+    killed_ = false;
     if (prng_.chance(0.8)) {
       sim_.crash("b");
     } else {
       sim_.kill("b");
-      if (config_.flush_messages <= 1)
-        acknowledged_ = std::max(acknowledged_, history_.empty() ? 0 : history_.back().last + 1);
+      killed_ = true;
     }
     manager_ = nullptr;
   }
@@ -223,6 +227,7 @@ class Trial {
   std::vector<Kept> history_;
   std::map<int64_t, int32_t> sequences_;
   int64_t acknowledged_ = 0;
+  bool killed_ = false;  // the last end was a kill: all that was written must be there
   int32_t epoch_ = 0;
   uint64_t appended_ = 0;
   std::string wrong_;
