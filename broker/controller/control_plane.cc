@@ -67,7 +67,7 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
     return host.validate_topic_config(config);
   }
 
-  rt::World& world;
+  rt::World world;
   ControlPlaneOptions options;
   ControlPlaneHost& host;
   BrokerChannel& channel;

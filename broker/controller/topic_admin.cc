@@ -94,7 +94,7 @@ struct TopicAdmin::Impl {
   void on_timer();
   void arm();
 
-  rt::World& world;
+  rt::World world;
   ZkClient& zk;
   TopicAdminHost& host;
   TopicAdminOptions options;

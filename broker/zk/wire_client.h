@@ -112,7 +112,7 @@ class WireClient final : public ZkClient {
   void notify(ZkSessionEvent event);
 
   // Fixed after construction.
-  rt::World& world_;
+  rt::World world_;
   WireClientOptions options_;
   bool ending_old_session_ = false;
 
