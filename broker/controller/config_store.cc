@@ -23,7 +23,8 @@ std::optional<int64_t> change_number(std::string_view name) {
 }
 
 Error zk_error(std::string_view what, ZkError error) {
-  return {Errc::closed, fmt::format("{}: ZooKeeper answered {}", what, jute::error_name(error))};
+  return {error == ZkError::session_expired ? Errc::closed : Errc::io,
+          fmt::format("{}: ZooKeeper answered {}", what, jute::error_name(error))};
 }
 
 }  // namespace
@@ -70,6 +71,11 @@ void ConfigStore::load(Fn<void(Result<void>)> done) {
     zk_.submit_all(std::move(gets), [this, alive, entities = std::move(entities),
                                      done = std::move(done)](std::vector<ZkReply> nodes) mutable {
       if (!*alive) return;
+      for (const ZkReply& node : nodes) {
+        if (node.error != ZkError::session_expired) continue;
+        loaded_ = false;
+        return done(std::unexpected(zk_error("configs cannot be read", node.error)));
+      }
       for (size_t i = 0; i < nodes.size(); ++i) tell(entities[i].first, entities[i].second, nodes[i]);
       done({});
     });

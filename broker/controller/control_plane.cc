@@ -32,6 +32,12 @@ kmsg::Uuid random_uuid(rt::Entropy& entropy) {
   return id;
 }
 
+bool expired_in(const std::vector<ZkReply>& replies) {
+  return std::any_of(replies.begin(), replies.end(), [](const ZkReply& reply) {
+    return reply.error == ZkError::session_expired;
+  });
+}
+
 }  // namespace
 
 struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
@@ -45,7 +51,6 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
   void prepare();
   void on_prepared(std::vector<ZkReply> replies);
   void make_missing(std::vector<ZkRequest> creates, bool make_cluster_id);
-  void read_cluster_id();
   void reclaim(const ZkReply& own_node);
   void load_configs();
   void opened(Result<void> result);
@@ -83,6 +88,7 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
 
   std::string cluster_id;
   BrokerRegistration self;
+  bool connected_once = false;
   bool registered_once = false;
   bool leaving = false;
   int64_t broker_epoch = -1;
@@ -139,6 +145,7 @@ void ControlPlane::Impl::open() {
                                             std::move(environment));
   client->start([this](Result<void> connected) {
     if (!connected) return opened(std::unexpected(std::move(connected).error()));
+    connected_once = true;
     prepare();
   });
 }
@@ -153,7 +160,9 @@ void ControlPlane::Impl::prepare() {
                      [this](std::vector<ZkReply> replies) { on_prepared(std::move(replies)); });
 }
 
+// Here and below: when the session expires in the middle, the next one begins at prepare() again.
 void ControlPlane::Impl::on_prepared(std::vector<ZkReply> replies) {
+  if (expired_in(replies)) return;
   const auto& paths = zpath::persistent();
   std::vector<ZkRequest> creates;
   for (size_t i = 0; i < paths.size(); ++i)
@@ -182,6 +191,7 @@ void ControlPlane::Impl::make_missing(std::vector<ZkRequest> creates, bool make_
         zpath::kClusterId, encode_cluster_id(random_uuid(world.entropy).to_string())));
   }
   client->submit_all(std::move(creates), [this](std::vector<ZkReply> replies) {
+    if (expired_in(replies)) return;
     for (const ZkReply& reply : replies)
       if (!reply.ok() && reply.error != ZkError::node_exists)
         return opened(fail(Errc::permission,
@@ -216,7 +226,10 @@ void ControlPlane::Impl::reclaim(const ZkReply& own_node) {
 }
 
 void ControlPlane::Impl::load_configs() {
-  configs->load([this](Result<void> loaded) { opened(std::move(loaded)); });
+  configs->load([this](Result<void> loaded) {
+    if (!loaded && loaded.error().code == Errc::closed) return;
+    opened(std::move(loaded));
+  });
 }
 
 void ControlPlane::Impl::opened(Result<void> result) {
@@ -286,6 +299,7 @@ void ControlPlane::Impl::on_zk_session(ZkSessionEvent event) {
     broker_epoch = -1;
     if (registered_once) host.on_session_lost();
   }
+  if (event == ZkSessionEvent::connected && open_done && connected_once) return prepare();
   bool joining = registered_once || join_done;
   if (event == ZkSessionEvent::connected && joining) {
     configs->load([](Result<void>) {});
