@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "broker/log/checkpoint.h"
 #include "broker/log/log_manager.h"
@@ -490,5 +492,63 @@ TEST_CASE("thousands of partitions open quickly after a clean end") {
   int64_t ms = (bench.runtime.world().loop.now() - before) / 1'000'000;
   WARN("2000 partitions opened in " << ms << " ms");
   CHECK(bench.manager->partition_count() == 2000);
-  CHECK(bench.manager->find({"t", 3})->leo() == 1);
+  CHECK(bench.manager->find({"t", 40})->leo() == 1);
+}
+
+// --------------------------------------------------------------------------------------- interop
+
+// OTTLA_PEERS_LIB names the folder of Apache Kafka's jars.
+TEST_CASE("Apache's DumpLogSegments finds nothing wrong, after a clean end and after a kill") {
+  const char* lib = std::getenv("OTTLA_PEERS_LIB");
+  if (lib == nullptr) {
+    WARN("skipped: OTTLA_PEERS_LIB is not set");
+    return;
+  }
+  Bench bench;
+  bench.config.segment_bytes = 30000;
+  bench.config.index_interval_bytes = 1000;
+  bench.create();
+  int64_t now = bench.runtime.world().loop.wall_ms();
+  for (int i = 0; i < 300; ++i) {
+    auto with = bench.producer(2 * i);
+    with.codec = static_cast<compress::Codec>(i % 5);
+    bench.append(2, now + i, with);
+  }
+  bench.log->close().value();
+  bench.reopen(true, 600);
+  for (int i = 300; i < 400; ++i) bench.append(2, now + i, bench.producer(2 * i));
+  auto dump = [&](bool deep) {
+    std::string list;
+    for (const std::string& name : bench.files())
+      if (!name.ends_with("checkpoint") && !name.ends_with(".deleted"))
+        list += (list.empty() ? "" : ",") + (bench.home.path / "t-0" / name).string();
+    std::string out = bench.home.path / "dump.txt";
+    std::string command =
+        fmt::format("java -cp '{}/*' kafka.tools.DumpLogSegments {} --files {} > {} 2>&1", lib,
+                    deep ? "--deep-iteration" : "--index-sanity-check", list, out);
+    int status = std::system(command.c_str());
+    std::ifstream file(out);
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    CHECK(status == 0);
+    for (const char* bad : {"Mismatches", "Non-consecutive", "Non-secutive", "isvalid: false",
+                            "Found timestamp", "Index timestamp", "rror", "xception"}) {
+      INFO(bad << " in:\n"
+               << text.substr(text.find(bad) == std::string::npos
+                                  ? 0
+                                  : std::max<size_t>(text.find(bad), 300) - 300,
+                              900));
+      CHECK(text.find(bad) == std::string::npos);
+    }
+    return text;
+  };
+  std::string text = dump(true);
+  CHECK(text.find("producerId: 77") != std::string::npos);
+  CHECK(text.find("lastOffset: 799") != std::string::npos);
+  dump(false);
+  bench.log.reset();  // as a kill: nothing closed
+  auto given = bench.options();
+  given.recovery_point = 600;
+  bench.log = std::move(*PartitionLog::open(bench.runtime.world(), given));
+  dump(true);
+  dump(false);
 }

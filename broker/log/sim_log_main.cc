@@ -38,7 +38,7 @@ class Trial {
  public:
   Trial(uint64_t seed, bool lying) : prng_(seed * 7919 + 13), sim_(seed, options(seed, lying)) {
     config_.flush_messages = prng_.chance(0.5) ? 1 : prng_.chance(0.5) ? 7 : INT64_MAX;
-    config_.segment_bytes = static_cast<int32_t>(prng_.between(6000, 40000));
+    config_.segment_bytes = static_cast<int32_t>(prng_.between(14000, 60000));
     config_.index_interval_bytes = static_cast<int32_t>(prng_.between(0, 3000));
     sim_.add_node("b");
   }
