@@ -44,6 +44,7 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
   Impl(rt::World& w, ControlPlaneOptions o, ControlPlaneHost& h, BrokerChannel& c)
       : world(w), options(std::move(o)), host(h), channel(c) {}
   ~Impl() override {
+    *alive = false;
     if (client) client->remove_listener(this);
   }
 
@@ -54,7 +55,7 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
   void reclaim(const ZkReply& own_node);
   void load_configs();
   void opened(Result<void> result);
-  void save_session(Fn<void(Result<void>)> done);
+  void begin_save();
   void join();
   void on_joined(Result<int64_t> epoch);
 
@@ -91,6 +92,10 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
   bool connected_once = false;
   bool registered_once = false;
   bool leaving = false;
+  bool join_waits = false;     // for the session file
+  int64_t saving_session = 0;  // being written, or written
+  int64_t saved_session = 0;
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   int64_t broker_epoch = -1;
   Fn<void(Result<std::string>)> open_done;
   Fn<void(Result<int64_t>)> join_done;
@@ -226,6 +231,7 @@ void ControlPlane::Impl::reclaim(const ZkReply& own_node) {
 }
 
 void ControlPlane::Impl::load_configs() {
+  begin_save();
   configs->load([this](Result<void> loaded) {
     if (!loaded && loaded.error().code == Errc::closed) return;
     opened(std::move(loaded));
@@ -248,8 +254,10 @@ void ControlPlane::join(BrokerRegistration self, Fn<void(Result<int64_t>)> done)
   impl_->join();
 }
 
-// The right to end this session must be on disk before the session owns anything.
-void ControlPlane::Impl::save_session(Fn<void(Result<void>)> done) {
+// The right to end this session must be on disk before the session owns anything. Begun as soon as
+// the session is to be used, so that its syncs run beside the loading of configs and logs.
+void ControlPlane::Impl::begin_save() {
+  saving_session = client->session().session_id;
   SessionRecord record{client->session(), options.broker_id, cluster_id,
                        client_options.servers.chroot};
   auto result = std::make_shared<Result<void>>();
@@ -257,23 +265,31 @@ void ControlPlane::Impl::save_session(Fn<void(Result<void>)> done) {
       [disk = &world.disk, dir = options.session_dir, record, result] {
         *result = write_session_file(*disk, dir, record);
       },
-      [result, done = std::move(done)]() mutable { done(std::move(*result)); });
+      [this, token = alive, result, session = saving_session] {
+        if (!*token || session != saving_session) return;
+        // Without the file a restart after a kill has to wait for the session's timeout: no reason
+        // to refuse service.
+        if (!*result)
+          log::warn(kLog, "the session was not saved; a restart after a kill must wait for its timeout",
+                    "why=\"{}\"", result->error().context);
+        saved_session = session;
+        if (join_waits) join();
+      });
 }
 
 void ControlPlane::Impl::join() {
+  join_waits = false;
+  if (leaving) return;
   int64_t session = client->session().session_id;
-  save_session([this, session](Result<void> saved) {
-    if (leaving) return;
-    // Without the file a restart after a kill has to wait for the session's timeout: no reason to
-    // refuse service.
-    if (!saved)
-      log::warn(kLog, "the session was not saved; a restart after a kill must wait for its timeout",
-                "why=\"{}\"", saved.error().context);
-    if (client->session().session_id != session) return;  // expired meanwhile: begun anew already
-    self.timestamp_ms = world.loop.wall_ms();
-    register_broker(*client, self, {options.single_broker, options.zookeeper_connect},
-                    [this](Result<int64_t> epoch) { on_joined(std::move(epoch)); });
-  });
+  if (session == 0) return;  // expired: the next session joins
+  if (saved_session != session) {
+    join_waits = true;
+    if (saving_session != session) begin_save();
+    return;
+  }
+  self.timestamp_ms = world.loop.wall_ms();
+  register_broker(*client, self, {options.single_broker, options.zookeeper_connect},
+                  [this](Result<int64_t> epoch) { on_joined(std::move(epoch)); });
 }
 
 void ControlPlane::Impl::on_joined(Result<int64_t> epoch) {
