@@ -184,7 +184,7 @@ class LogRecovery {
 
   Result<Segment::Recovered> recover_segment(Segment& segment, int64_t point) {
     segment.name_dirty = true;
-    return segment.recover(point, log_.config_.index_interval_bytes,
+    return segment.recover(point, log_.config_.index_interval_bytes, !log_.config_.cleanup_compact,
                            [this](const ScannedBatch& batch) { learn_epoch(batch); });
   }
 

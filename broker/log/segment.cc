@@ -279,6 +279,7 @@ Result<void> Segment::reset_indexes() {
 }
 
 Result<Segment::Recovered> Segment::recover(int64_t trusted_offset, int32_t index_interval_bytes,
+                                            bool dense,
                                             const std::function<void(const ScannedBatch&)>& see) {
   Recovered recovered{0, base_offset_};
   OTTLA_TRY(reset_indexes());
@@ -290,7 +291,10 @@ Result<Segment::Recovered> Segment::recover(int64_t trusted_offset, int32_t inde
     // Below the trusted offset all was synced: headers suffice to index it.
     auto read = last_offset + 1 < trusted_offset ? scanner.next() : scanner.next_verified();
     OTTLA_ASSIGN(auto batch, std::move(read));
+    // A batch's base offset is outside its checksum: it must be the one that is due, but where
+    // compaction leaves gaps (and inside old messages' wrappers, which carry their last).
     if (!batch || batch->base_offset <= last_offset || !fits(batch->last_offset)) break;
+    if (dense && batch->magic == kMagicV2 && batch->base_offset != last_offset + 1) break;
     OTTLA_TRY(note_batch(batch->position, batch->size, batch->last_offset, batch->max_timestamp,
                          index_interval_bytes));
     see(*batch);
@@ -324,7 +328,7 @@ Result<void> Segment::check_indexes(int32_t index_interval_bytes) {
   }
   if (sound) return {};
   OTTLA_ASSIGN(auto recovered,
-               recover(base_offset_, index_interval_bytes, [](const ScannedBatch&) {}));
+               recover(base_offset_, index_interval_bytes, false, [](const ScannedBatch&) {}));
   (void)recovered;
   return {};
 }

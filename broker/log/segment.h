@@ -54,12 +54,13 @@ class Segment {
   // --- recovery
   // Walks every batch, checking those at and above `trusted_offset` whole and the others' headers,
   // rebuilds the indexes, and cuts the file at the first batch that is not whole, not sound or out
-  // of order. Calls `see` for each batch kept.
+  // of order; `dense`: offsets have no gaps (the topic is not compacted). Calls `see` for each
+  // batch kept.
   struct Recovered {
     uint64_t truncated_bytes = 0;
     int64_t next_offset = 0;
   };
-  Result<Recovered> recover(int64_t trusted_offset, int32_t index_interval_bytes,
+  Result<Recovered> recover(int64_t trusted_offset, int32_t index_interval_bytes, bool dense,
                             const std::function<void(const ScannedBatch&)>& see);
   // A cheap look at index files that a clean shutdown left; rebuilds them when they cannot be
   // right.
