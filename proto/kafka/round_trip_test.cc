@@ -125,9 +125,15 @@ TEST_CASE("malformed tagged sections are refused") {
               "0301aa"));  // the same tag twice
   CHECK_FALSE(
       decodes("02610262"
+              "03"
+              "6301aa"
+              "0301aa"
+              "6301aa"));  // the same tag twice, apart
+  CHECK(
+      decodes("02610262"
               "02"
-              "0701aa"
-              "0301aa"));  // descending
+              "6301aa"
+              "0301aa"));  // descending: brokers take it
   CHECK_FALSE(
       decodes("02610262"
               "01"

@@ -1,5 +1,6 @@
 #include "proto/kafka/wire_types.h"
 
+#include <algorithm>
 #include <climits>
 
 #include "common/wire/arbitrary.h"
@@ -83,8 +84,15 @@ void Records::fill(Prng& prng, int16_t) {
 
 void UnknownTags::append(uint32_t tag, std::string_view bytes) {
   if (!fields_) fields_ = std::make_unique<Fields>();
-  OTTLA_DCHECK(fields_->empty() || fields_->back().tag < tag);
   fields_->push_back({tag, std::string(bytes)});
+}
+bool UnknownTags::sort() {
+  if (!fields_) return true;
+  auto below = [](const TaggedField& a, const TaggedField& b) { return a.tag < b.tag; };
+  if (!std::is_sorted(fields_->begin(), fields_->end(), below))
+    std::sort(fields_->begin(), fields_->end(), below);
+  auto same = [](const TaggedField& a, const TaggedField& b) { return a.tag == b.tag; };
+  return std::adjacent_find(fields_->begin(), fields_->end(), same) == fields_->end();
 }
 bool UnknownTags::operator==(const UnknownTags& other) const {
   if (size() != other.size()) return false;
@@ -212,12 +220,20 @@ TagReader::TagReader(wire::Reader& r) : r_(r), left_(r.uvarint()) {
 }
 bool TagReader::next() {
   if (started_ && r_.position() != end_) r_.set_failed();
-  if (!r_.ok() || left_ == 0) return false;
+  if (!r_.ok()) return false;
+  if (left_ == 0) {
+    if (unknown_ && !unknown_->sort()) r_.set_failed();
+    return false;
+  }
   --left_;
-  uint32_t tag = r_.uvarint();
+  tag_ = r_.uvarint();
   uint32_t size = r_.uvarint();
-  if ((started_ && tag <= tag_) || size > r_.remaining()) r_.set_failed();
-  tag_ = tag;
+  if (size > r_.remaining()) r_.set_failed();
+  if (tag_ < 64) {
+    uint64_t bit = uint64_t{1} << tag_;
+    if ((seen_ & bit) != 0) r_.set_failed();
+    seen_ |= bit;
+  }
   end_ = r_.position() + size;
   started_ = true;
   return r_.ok();
@@ -225,6 +241,7 @@ bool TagReader::next() {
 void TagReader::keep(UnknownTags& unknown) {
   if (!r_.claim_memory(sizeof(TaggedField))) return;
   unknown.append(tag_, r_.text(end_ - r_.position()));
+  unknown_ = &unknown;
 }
 
 }  // namespace ottla::kmsg

@@ -88,6 +88,8 @@ class UnknownTags {
   bool empty() const { return size() == 0; }
   const TaggedField& operator[](size_t i) const { return (*fields_)[i]; }
   void append(uint32_t tag, std::string_view bytes);
+  // Into ascending order; false when a tag is there twice.
+  bool sort();
   bool operator==(const UnknownTags& other) const;
   void fill(Prng& prng);
 
@@ -168,6 +170,8 @@ class TagReader {
   uint32_t left_;
   uint32_t tag_ = 0;
   size_t end_ = 0;
+  uint64_t seen_ = 0;               // bit per tag below 64
+  UnknownTags* unknown_ = nullptr;  // to be put in order at the end
   bool started_ = false;
 };
 
