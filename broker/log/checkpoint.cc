@@ -22,6 +22,7 @@ Result<OffsetCheckpoint> decode_checkpoint(std::string_view text) {
   LineReader lines(text);
   std::string_view line;
   int64_t version = -1, count = -1;
+  if (text.empty()) return OffsetCheckpoint();  // made at the start, never written
   if (!lines.next(line) || !parse_i64(line, version) || version != 0)
     return fail(Errc::corrupt, "unknown checkpoint version");
   if (!lines.next(line) || !parse_i64(line, count) || count < 0)

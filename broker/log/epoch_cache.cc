@@ -92,7 +92,8 @@ Result<EpochCache> EpochCache::decode(std::string_view text) {
       return fail(Errc::corrupt, "the leader epoch checkpoint has a malformed line");
     cache.assign(static_cast<int32_t>(epoch), offset);
   }
-  if (read != count) return fail(Errc::corrupt, "the leader epoch checkpoint is cut short");
+  // A tear may fall inside the last number.
+  if (read != count || !text.ends_with('\n')) return fail(Errc::corrupt, "the leader epoch checkpoint is cut short");
   return cache;
 }
 

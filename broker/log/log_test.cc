@@ -552,3 +552,35 @@ TEST_CASE("Apache's DumpLogSegments finds nothing wrong, after a clean end and a
   dump(true);
   dump(false);
 }
+
+// OTTLA_FOREIGN_LOG_DIR: a log directory that another broker wrote (test/interop makes some with
+// Apache's); every partition in it must open and be sound, and tell how many records it found.
+TEST_CASE("a foreign log directory opens", "[.foreign]") {
+  const char* dir = std::getenv("OTTLA_FOREIGN_LOG_DIR");
+  REQUIRE(dir != nullptr);
+  rt_asio::AsioRuntime runtime;
+  auto meta = LogManager::read_meta(runtime.world().disk, {dir});
+  REQUIRE(meta);
+  REQUIRE(meta->size() == 1);
+  LogManagerOptions options;
+  options.log_dirs = {dir};
+  options.cluster_id = *meta->front().cluster_id;
+  options.broker_id = *meta->front().broker_id;
+  options.config_for = [](const std::string& topic) {
+    LogConfig config;
+    config.cleanup_compact = topic.starts_with("__");
+    return config;
+  };
+  auto manager = LogManager::open(runtime.world(), options);
+  INFO((manager ? "" : manager.error().context));
+  REQUIRE(manager);
+  (*manager)->for_each([](PartitionLog& log) {
+    auto sound = log.check_invariants();
+    INFO(log.describe() << (sound ? "" : sound.error().context));
+    CHECK(sound);
+    if (log.leo() > 0)
+      fmt::print("{} producers={} topic_id={}\n", log.describe(),
+                 log.producers().producers().size(), log.topic_id());
+  });
+  if (std::getenv("OTTLA_FOREIGN_CLEAN") != nullptr) CHECK((*manager)->shutdown());
+}
