@@ -308,7 +308,7 @@ Result<void> PartitionLog::close() {
     bool last = segment == segments_.rbegin()->second;
     if (last && segment->size() > 0) OTTLA_TRY(segment->finish_indexes());
     // What a flush in flight has taken on itself is not yet sure.
-    bool in_flight = flushing_ && end_of(*segment) > recovery_point_;
+    bool in_flight = flushing_ && end_of(*segment) >= recovery_point_;
     for (SparseIndex* index : {&segment->offset_index(), &segment->time_index()})
       if (index->dirty() || (!last && in_flight)) OTTLA_TRY(index->sync_now());
     names |= segment->name_dirty || flushing_;
