@@ -110,9 +110,9 @@ AssignmentOutcome assign_replicas(const std::vector<BrokerRack>& brokers, int32_
   Draw draw{static_cast<uint32_t>(prng.below(n)), static_cast<uint32_t>(prng.below(n))};
   if (fixed_start && *fixed_start >= 0)
     draw = {static_cast<uint32_t>(*fixed_start), static_cast<uint32_t>(*fixed_start)};
-  out.assignment = with_rack > 0
-                       ? rack_aware(brokers, partitions, replication_factor, draw, start_partition)
-                       : rack_unaware(brokers, partitions, replication_factor, draw, start_partition);
+  out.assignment =
+      with_rack > 0 ? rack_aware(brokers, partitions, replication_factor, draw, start_partition)
+                    : rack_unaware(brokers, partitions, replication_factor, draw, start_partition);
   return out;
 }
 

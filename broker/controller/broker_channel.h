@@ -1,7 +1,7 @@
-// BrokerChannel: the controller's way to brokers, itself included. Requests to one broker are carried
-// out in the order given; `done` comes later on the loop, never from inside the call, and never when
-// the broker was removed first. A failed delivery is repeated by the channel, not by the controller.
-// Source: KIP-380 (broker epochs), ControllerChannelManager behaviour.
+// BrokerChannel: the controller's way to brokers, itself included. Requests to one broker are
+// carried out in the order given; `done` comes later on the loop, never from inside the call, and
+// never when the broker was removed first. A failed delivery is repeated by the channel, not by the
+// controller. Source: KIP-380 (broker epochs), ControllerChannelManager behaviour.
 #pragma once
 
 #include <cstdint>

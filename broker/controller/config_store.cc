@@ -37,8 +37,8 @@ void ConfigStore::tell(const std::string& type, const std::string& name, const Z
   if (!reply.ok() && reply.error != ZkError::no_node) return;
   auto config = decode_config(reply.data.value_or(""));
   if (!config) {
-    log::warn(kLog, "stored config ignored, correct the znode", "entity={}/{} why=\"{}\"", type, name,
-              config.error().context);
+    log::warn(kLog, "stored config ignored, correct the znode", "entity={}/{} why=\"{}\"", type,
+              name, config.error().context);
     config = ConfigMap{};
   }
   if (type == "topics") topics_.try_emplace(name, false);
@@ -49,14 +49,15 @@ void ConfigStore::load(Fn<void(Result<void>)> done) {
   std::vector<ZkRequest> lists;
   lists.push_back(ZkRequest::children(zpath::kConfigChanges, true));
   lists.push_back(ZkRequest::children("/config/topics"));
-  zk_.submit_all(std::move(lists), [this, alive = alive_, done = std::move(done)](
-                                       std::vector<ZkReply> replies) mutable {
+  zk_.submit_all(std::move(lists), [this, alive = alive_,
+                                    done = std::move(done)](std::vector<ZkReply> replies) mutable {
     if (!*alive) return;
     for (const ZkReply& reply : replies)
       if (!reply.ok())
         return done(std::unexpected(zk_error("configs cannot be read", reply.error)));
     if (loaded_) {
-      process(std::move(replies[0].children), false, [done = std::move(done)]() mutable { done({}); });
+      process(std::move(replies[0].children), false,
+              [done = std::move(done)]() mutable { done({}); });
       return;
     }
     loaded_ = true;
@@ -65,9 +66,11 @@ void ConfigStore::load(Fn<void(Result<void>)> done) {
       if (auto number = change_number(name)) last_change_ = std::max(last_change_, *number);
     std::vector<std::pair<std::string, std::string>> entities = {
         {"brokers", kDefaultEntity}, {"brokers", std::to_string(broker_id_)}};
-    for (std::string& topic : replies[1].children) entities.emplace_back("topics", std::move(topic));
+    for (std::string& topic : replies[1].children)
+      entities.emplace_back("topics", std::move(topic));
     std::vector<ZkRequest> gets;
-    for (const auto& [type, name] : entities) gets.push_back(ZkRequest::get(zpath::config(type, name)));
+    for (const auto& [type, name] : entities)
+      gets.push_back(ZkRequest::get(zpath::config(type, name)));
     zk_.submit_all(std::move(gets), [this, alive, entities = std::move(entities),
                                      done = std::move(done)](std::vector<ZkReply> nodes) mutable {
       if (!*alive) return;
@@ -76,17 +79,19 @@ void ConfigStore::load(Fn<void(Result<void>)> done) {
         loaded_ = false;
         return done(std::unexpected(zk_error("configs cannot be read", node.error)));
       }
-      for (size_t i = 0; i < nodes.size(); ++i) tell(entities[i].first, entities[i].second, nodes[i]);
+      for (size_t i = 0; i < nodes.size(); ++i)
+        tell(entities[i].first, entities[i].second, nodes[i]);
       done({});
     });
   });
 }
 
 void ConfigStore::on_changes() {
-  zk_.submit(ZkRequest::children(zpath::kConfigChanges, true), [this, alive = alive_](ZkReply reply) {
-    if (!*alive || !reply.ok()) return;
-    process(std::move(reply.children), false, [] {});
-  });
+  zk_.submit(ZkRequest::children(zpath::kConfigChanges, true),
+             [this, alive = alive_](ZkReply reply) {
+               if (!*alive || !reply.ok()) return;
+               process(std::move(reply.children), false, [] {});
+             });
 }
 
 // Carries out the notifications after the last one, in order, and purges what is old.
@@ -102,34 +107,36 @@ void ConfigStore::process(std::vector<std::string> names, bool skip_all, Fn<void
     gets.push_back(ZkRequest::get(paths.back()));
   }
   if (gets.empty()) return done();
-  zk_.submit_all(std::move(gets), [this, alive = alive_, paths = std::move(paths),
-                                   numbers = std::move(numbers),
-                                   done = std::move(done)](std::vector<ZkReply> notes) mutable {
-    if (!*alive) return;
-    int64_t now_ms = wall_ms_();
-    std::vector<std::pair<std::string, std::string>> entities;
-    for (size_t i = 0; i < notes.size(); ++i) {
-      if (!notes[i].ok()) continue;
-      if (now_ms - notes[i].stat.ctime > kConfigChangeKeepMs)
-        zk_.submit(ZkRequest::remove(paths[i]), [](ZkReply) {});
-      if (numbers[i] <= last_change_) continue;
-      last_change_ = numbers[i];
-      auto entity = decode_config_change(notes[i].data.value_or(""));
-      size_t slash = entity ? entity->find('/') : std::string::npos;
-      if (slash == std::string::npos) continue;
-      entities.emplace_back(entity->substr(0, slash), entity->substr(slash + 1));
-    }
-    std::vector<ZkRequest> configs;
-    for (const auto& [type, name] : entities)
-      configs.push_back(ZkRequest::get(zpath::config(type, name)));
-    if (configs.empty()) return done();
-    zk_.submit_all(std::move(configs), [this, alive, entities = std::move(entities),
-                                        done = std::move(done)](std::vector<ZkReply> nodes) mutable {
-      if (!*alive) return;
-      for (size_t i = 0; i < nodes.size(); ++i) tell(entities[i].first, entities[i].second, nodes[i]);
-      done();
-    });
-  });
+  zk_.submit_all(std::move(gets),
+                 [this, alive = alive_, paths = std::move(paths), numbers = std::move(numbers),
+                  done = std::move(done)](std::vector<ZkReply> notes) mutable {
+                   if (!*alive) return;
+                   int64_t now_ms = wall_ms_();
+                   std::vector<std::pair<std::string, std::string>> entities;
+                   for (size_t i = 0; i < notes.size(); ++i) {
+                     if (!notes[i].ok()) continue;
+                     if (now_ms - notes[i].stat.ctime > kConfigChangeKeepMs)
+                       zk_.submit(ZkRequest::remove(paths[i]), [](ZkReply) {});
+                     if (numbers[i] <= last_change_) continue;
+                     last_change_ = numbers[i];
+                     auto entity = decode_config_change(notes[i].data.value_or(""));
+                     size_t slash = entity ? entity->find('/') : std::string::npos;
+                     if (slash == std::string::npos) continue;
+                     entities.emplace_back(entity->substr(0, slash), entity->substr(slash + 1));
+                   }
+                   std::vector<ZkRequest> configs;
+                   for (const auto& [type, name] : entities)
+                     configs.push_back(ZkRequest::get(zpath::config(type, name)));
+                   if (configs.empty()) return done();
+                   zk_.submit_all(std::move(configs),
+                                  [this, alive, entities = std::move(entities),
+                                   done = std::move(done)](std::vector<ZkReply> nodes) mutable {
+                                    if (!*alive) return;
+                                    for (size_t i = 0; i < nodes.size(); ++i)
+                                      tell(entities[i].first, entities[i].second, nodes[i]);
+                                    done();
+                                  });
+                 });
 }
 
 void ConfigStore::load_topics(const std::vector<std::string>& topics, Fn<void()> done) {
@@ -138,7 +145,8 @@ void ConfigStore::load_topics(const std::vector<std::string>& topics, Fn<void()>
     if (!topics_.contains(topic)) missing.push_back(topic);
   if (missing.empty()) return done();
   std::vector<ZkRequest> gets;
-  for (const std::string& topic : missing) gets.push_back(ZkRequest::get(zpath::config("topics", topic)));
+  for (const std::string& topic : missing)
+    gets.push_back(ZkRequest::get(zpath::config("topics", topic)));
   zk_.submit_all(std::move(gets), [this, alive = alive_, missing = std::move(missing),
                                    done = std::move(done)](std::vector<ZkReply> nodes) mutable {
     if (!*alive) return;
@@ -167,11 +175,13 @@ void ConfigStore::forget_deleted(const MetadataImage& image) {
 
 void ConfigStore::read(const std::string& type, const std::string& name,
                        Fn<void(Result<ConfigMap>)> done) {
-  zk_.submit(ZkRequest::get(zpath::config(type, name)), [done = std::move(done)](ZkReply reply) mutable {
-    if (reply.error == ZkError::no_node) return done(ConfigMap{});
-    if (!reply.ok()) return done(std::unexpected(zk_error("a config cannot be read", reply.error)));
-    done(decode_config(reply.data.value_or("")));
-  });
+  zk_.submit(ZkRequest::get(zpath::config(type, name)),
+             [done = std::move(done)](ZkReply reply) mutable {
+               if (reply.error == ZkError::no_node) return done(ConfigMap{});
+               if (!reply.ok())
+                 return done(std::unexpected(zk_error("a config cannot be read", reply.error)));
+               done(decode_config(reply.data.value_or("")));
+             });
 }
 
 // Guarded by /controller, as every config write: a cluster without controller takes none.
@@ -184,22 +194,23 @@ void ConfigStore::write(const std::string& type, const std::string& name, const 
        done = std::move(done)](std::vector<ZkReply> found) mutable {
         if (!*alive) return;
         if (!found[0].ok())
-          return done(std::unexpected(zk_error("no controller to guard a config write", found[0].error)));
-        auto write = found[1].ok()
-                         ? ZkRequest::multi({ZkRequest::check(zpath::kController, found[0].stat.version),
-                                             ZkRequest::set(path, std::move(text))})
-                         : ZkRequest::create(path, std::move(text));
-        zk_.submit_all({std::move(write),
-                        ZkRequest::create(std::string(zpath::kConfigChanges) + "/config_change_",
-                                          encode_config_change(entity),
-                                          CreateMode::persistent_sequential)},
-                       [done = std::move(done)](std::vector<ZkReply> written) mutable {
-                         for (const ZkReply& reply : written)
-                           if (!reply.ok())
-                             return done(std::unexpected(
-                                 zk_error("a config cannot be written", reply.error)));
-                         done({});
-                       });
+          return done(
+              std::unexpected(zk_error("no controller to guard a config write", found[0].error)));
+        auto write =
+            found[1].ok()
+                ? ZkRequest::multi({ZkRequest::check(zpath::kController, found[0].stat.version),
+                                    ZkRequest::set(path, std::move(text))})
+                : ZkRequest::create(path, std::move(text));
+        zk_.submit_all(
+            {std::move(write),
+             ZkRequest::create(std::string(zpath::kConfigChanges) + "/config_change_",
+                               encode_config_change(entity), CreateMode::persistent_sequential)},
+            [done = std::move(done)](std::vector<ZkReply> written) mutable {
+              for (const ZkReply& reply : written)
+                if (!reply.ok())
+                  return done(std::unexpected(zk_error("a config cannot be written", reply.error)));
+              done({});
+            });
       });
 }
 

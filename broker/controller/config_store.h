@@ -1,6 +1,7 @@
-// ConfigStore: the entity configs in /config, kept current through /config/changes. Tells each topic's
-// and broker's config at its first load and after every change; other entities' too, when they change.
-// Runs on the broker's loop over a ZkClient. Source: KIP-226, ZkConfigManager (behaviour).
+// ConfigStore: the entity configs in /config, kept current through /config/changes. Tells each
+// topic's and broker's config at its first load and after every change; other entities' too, when
+// they change. Runs on the broker's loop over a ZkClient. Source: KIP-226, ZkConfigManager
+// (behaviour).
 #pragma once
 
 #include <functional>
@@ -22,7 +23,8 @@ inline constexpr int64_t kConfigChangeKeepMs = 15 * 60 * 1000;
 
 class ConfigStore {
  public:
-  using Told = std::function<void(const std::string& type, const std::string& name, const ConfigMap&)>;
+  using Told =
+      std::function<void(const std::string& type, const std::string& name, const ConfigMap&)>;
   ConfigStore(ZkClient& zk, int32_t broker_id, Fn<int64_t()> wall_ms, Told told);
   ~ConfigStore();
 
@@ -47,7 +49,7 @@ class ConfigStore {
   Fn<int64_t()> wall_ms_;
   Told told_;
   bool loaded_ = false;
-  int64_t last_change_ = -1;  // number of the last notification carried out
+  int64_t last_change_ = -1;            // number of the last notification carried out
   std::map<std::string, bool> topics_;  // known ones; true: was seen in the metadata
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -33,9 +33,8 @@ kmsg::Uuid random_uuid(rt::Entropy& entropy) {
 }
 
 bool expired_in(const std::vector<ZkReply>& replies) {
-  return std::any_of(replies.begin(), replies.end(), [](const ZkReply& reply) {
-    return reply.error == ZkError::session_expired;
-  });
+  return std::any_of(replies.begin(), replies.end(),
+                     [](const ZkReply& reply) { return reply.error == ZkError::session_expired; });
 }
 
 }  // namespace
@@ -116,9 +115,8 @@ void ControlPlane::open(Fn<void(Result<std::string>)> done) {
 void ControlPlane::Impl::open() {
   auto connect = parse_connect_string(options.zookeeper_connect);
   if (!connect) {
-    world.loop.post([this, error = connect.error()]() mutable {
-      opened(std::unexpected(std::move(error)));
-    });
+    world.loop.post(
+        [this, error = connect.error()]() mutable { opened(std::unexpected(std::move(error))); });
     return;
   }
   client_options.servers = std::move(*connect);
@@ -146,8 +144,8 @@ void ControlPlane::Impl::open() {
   environment.wall_ms = [this] { return world.loop.wall_ms(); };
   environment.new_topic_id = [this] { return random_uuid(world.entropy); };
   environment.note = [](const std::string& line) { log::info(kLog, line); };
-  controller = std::make_unique<Controller>(*client, channel, controller_options,
-                                            std::move(environment));
+  controller =
+      std::make_unique<Controller>(*client, channel, controller_options, std::move(environment));
   client->start([this](Result<void> connected) {
     if (!connected) return opened(std::unexpected(std::move(connected).error()));
     connected_once = true;
@@ -192,24 +190,25 @@ void ControlPlane::Impl::on_prepared(std::vector<ZkReply> replies) {
 void ControlPlane::Impl::make_missing(std::vector<ZkRequest> creates, bool make_cluster_id) {
   if (make_cluster_id) {
     creates.push_back(ZkRequest::create("/cluster", std::nullopt));
-    creates.push_back(ZkRequest::create(
-        zpath::kClusterId, encode_cluster_id(random_uuid(world.entropy).to_string())));
+    creates.push_back(ZkRequest::create(zpath::kClusterId,
+                                        encode_cluster_id(random_uuid(world.entropy).to_string())));
   }
   client->submit_all(std::move(creates), [this](std::vector<ZkReply> replies) {
     if (expired_in(replies)) return;
     for (const ZkReply& reply : replies)
       if (!reply.ok() && reply.error != ZkError::node_exists)
-        return opened(fail(Errc::permission,
-                           fmt::format("the broker's paths cannot be made at {}: ZooKeeper answered "
-                                       "{}; check the ACLs below the chroot",
-                                       options.zookeeper_connect, jute::error_name(reply.error))));
+        return opened(
+            fail(Errc::permission,
+                 fmt::format("the broker's paths cannot be made at {}: ZooKeeper answered "
+                             "{}; check the ACLs below the chroot",
+                             options.zookeeper_connect, jute::error_name(reply.error))));
     // Whose id it is when two brokers start at once, only the node tells.
     prepare();
   });
 }
 
-// Our own ephemeral of a run that was killed. That it is ours, the session file of this log dir says:
-// the same cluster, broker and chroot, and the very session that owns the node.
+// Our own ephemeral of a run that was killed. That it is ours, the session file of this log dir
+// says: the same cluster, broker and chroot, and the very session that owns the node.
 void ControlPlane::Impl::reclaim(const ZkReply& own_node) {
   bool stale = own_node.ok() && last_run && last_run->broker_id == options.broker_id &&
                last_run->cluster_id == cluster_id &&
@@ -218,16 +217,16 @@ void ControlPlane::Impl::reclaim(const ZkReply& own_node) {
   if (!stale) return load_configs();
   log::info(kLog, "ending the session of an earlier run", "session=0x{:x}",
             static_cast<uint64_t>(last_run->session.session_id));
-  reclaimer = WireClient::end_session(world, client_options, last_run->session,
-                                      [this](Result<void> ended) {
-                                        if (!ended)
-                                          log::warn(kLog, "an earlier session could not be ended",
-                                                    "why=\"{}\"", ended.error().context);
-                                        world.loop.post([this] {
-                                          reclaimer.reset();
-                                          load_configs();
-                                        });
-                                      });
+  reclaimer =
+      WireClient::end_session(world, client_options, last_run->session, [this](Result<void> ended) {
+        if (!ended)
+          log::warn(kLog, "an earlier session could not be ended", "why=\"{}\"",
+                    ended.error().context);
+        world.loop.post([this] {
+          reclaimer.reset();
+          load_configs();
+        });
+      });
 }
 
 void ControlPlane::Impl::load_configs() {
@@ -270,7 +269,8 @@ void ControlPlane::Impl::begin_save() {
         // Without the file a restart after a kill has to wait for the session's timeout: no reason
         // to refuse service.
         if (!*result)
-          log::warn(kLog, "the session was not saved; a restart after a kill must wait for its timeout",
+          log::warn(kLog,
+                    "the session was not saved; a restart after a kill must wait for its timeout",
                     "why=\"{}\"", result->error().context);
         saved_session = session;
         if (join_waits) join();

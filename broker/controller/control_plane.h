@@ -1,7 +1,7 @@
 // ControlPlane: everything of a broker that lives in ZooKeeper, behind one door: the session, the
-// registration, the controller, topic administration, entity configs, producer id blocks. The server
-// room owns one, drives it in three steps (open, join, leave) and hears of session loss through it.
-// Runs on the broker's control loop. Source: KafkaServer start order, KIP-497, KIP-730.
+// registration, the controller, topic administration, entity configs, producer id blocks. The
+// server room owns one, drives it in three steps (open, join, leave) and hears of session loss
+// through it. Runs on the broker's control loop. Source: KafkaServer start order, KIP-497, KIP-730.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +26,10 @@ struct ControlPlaneOptions {
   int32_t connection_timeout_ms = 18000;
   int32_t max_in_flight = 10;
   int32_t broker_id = 0;
-  std::string session_dir;           // a log dir: holds ottla.session; locked by the caller
+  std::string session_dir;  // a log dir: holds ottla.session; locked by the caller
   std::string inter_broker_listener = "PLAINTEXT";
-  bool single_broker = true;         // refuse to join another broker's cluster; goes away later
-  bool auto_leader_rebalance = true; // not acted on yet
+  bool single_broker = true;          // refuse to join another broker's cluster; goes away later
+  bool auto_leader_rebalance = true;  // not acted on yet
   bool unclean_leader_election = false;
   TopicAdminOptions topics;
 };
@@ -73,20 +73,21 @@ class ControlPlane {
   // Step 3, clean shutdown: closes the session, so that the ephemerals vanish, and forgets it.
   void leave(Fn<void()> done);
 
-  TopicAdmin& topics();                // after open
-  void on_metadata_changed();          // after each new image
-  int64_t broker_epoch() const;        // -1 before join
+  TopicAdmin& topics();          // after open
+  void on_metadata_changed();    // after each new image
+  int64_t broker_epoch() const;  // -1 before join
   const std::string& cluster_id() const;
   bool is_active_controller() const;
-  int32_t controller_epoch() const;    // 0: not the controller
+  int32_t controller_epoch() const;  // 0: not the controller
 
   // AllocateProducerIds: the next block of 1000, claimed in ZooKeeper for this broker. Errors:
   // not_controller (after later issues), coordinator_load_in_progress while ZooKeeper is away.
   void allocate_producer_ids(Fn<void(kmsg::ErrorCode, ProducerIdRange)> done);
 
-  // Makes sure that on_config was called for each of these topics, reading what is not known yet, and
-  // then calls `done` (inside this call when nothing is missing). To be called for the topics of a
-  // LeaderAndIsr request before their logs are opened: a topic's creation is announced by nothing else.
+  // Makes sure that on_config was called for each of these topics, reading what is not known yet,
+  // and then calls `done` (inside this call when nothing is missing). To be called for the topics
+  // of a LeaderAndIsr request before their logs are opened: a topic's creation is announced by
+  // nothing else.
   void load_topic_configs(const std::vector<std::string>& topics, Fn<void()> done);
 
   // As stored now in ZooKeeper, for DescribeConfigs; no_error and empty when nothing is stored.

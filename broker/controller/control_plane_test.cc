@@ -36,7 +36,8 @@ struct TestBroker final : ControlPlaneHost, BrokerChannel {
   void on_registered(int64_t epoch) override { epochs.push_back(epoch); }
   void on_session_lost() override { ++losses; }
   void on_fatal(Error error) override { fatal = error.context; }
-  void on_config(const std::string& type, const std::string& name, const ConfigMap& config) override {
+  void on_config(const std::string& type, const std::string& name,
+                 const ConfigMap& config) override {
     configs[type + "/" + name] = config;
   }
 
@@ -104,9 +105,8 @@ struct Fixture {
       broker.image = MetadataImage::empty(*opened);
       BrokerRegistration self;
       self.endpoints = {{"PLAINTEXT", "127.0.0.1", 26999, 0}};
-      broker.plane->join(self, [&](Result<int64_t> joined) {
-        outcome = joined ? "" : joined.error().context;
-      });
+      broker.plane->join(
+          self, [&](Result<int64_t> joined) { outcome = joined ? "" : joined.error().context; });
     });
     REQUIRE(runtime.run_until([&] { return outcome.has_value(); }, 10000));
     if (outcome->empty())
@@ -165,10 +165,12 @@ TEST_CASE("life of a lone broker: topics, growth, deletion, restart") {
   CHECK(broker->image->partition("t", 2)->leader == 0);
   CHECK(broker->configs["topics/t"] == ConfigMap{{"retention.ms", "1000"}});
   CHECK(create(f, *broker, request).error == kmsg::ErrorCode::topic_already_exists);
-  CHECK(create(f, *broker, create_request("a b", 1)).error == kmsg::ErrorCode::invalid_topic_exception);
+  CHECK(create(f, *broker, create_request("a b", 1)).error ==
+        kmsg::ErrorCode::invalid_topic_exception);
   CHECK(broker->plane->topics().auto_create("__consumer_offsets") ==
         kmsg::ErrorCode::leader_not_available);
-  REQUIRE(f.runtime.run_until([&] { return broker->image->partition("__consumer_offsets", 49) != nullptr; }, 5000));
+  REQUIRE(f.runtime.run_until(
+      [&] { return broker->image->partition("__consumer_offsets", 49) != nullptr; }, 5000));
 
   kmsg::CreatePartitionsRequest grow;
   auto& growth = grow.topics.emplace_back();
@@ -191,14 +193,16 @@ TEST_CASE("life of a lone broker: topics, growth, deletion, restart") {
   CHECK((*deleted)[0].error == kmsg::ErrorCode::none);
   CHECK((*deleted)[1].error == kmsg::ErrorCode::unknown_topic_or_partition);
   // Gone from the metadata first, from ZooKeeper soon: then the name is free again.
-  for (int i = 0; i < 100 && create(f, *broker, create_request("t", 1)).error != kmsg::ErrorCode::none; ++i)
+  for (int i = 0;
+       i < 100 && create(f, *broker, create_request("t", 1)).error != kmsg::ErrorCode::none; ++i)
     f.runtime.run_until([] { return false; }, 20);
   CHECK(broker->image->partition("t", 0)->leader == 0);
 
   std::optional<ProducerIdRange> range;
   for (int64_t first : {0, 1000}) {
     range.reset();
-    broker->plane->allocate_producer_ids([&](kmsg::ErrorCode, ProducerIdRange got) { range = got; });
+    broker->plane->allocate_producer_ids(
+        [&](kmsg::ErrorCode, ProducerIdRange got) { range = got; });
     REQUIRE(f.runtime.run_until([&] { return range.has_value(); }, 5000));
     CHECK(range->first == first);
     CHECK(range->count == 1000);
@@ -206,7 +210,8 @@ TEST_CASE("life of a lone broker: topics, growth, deletion, restart") {
   bool written = false;
   broker->plane->write_config("topics", "t", {{"retention.ms", "7"}},
                               [&](Result<void> result) { written = result.has_value(); });
-  REQUIRE(f.runtime.run_until([&] { return written && broker->configs["topics/t"].size() == 1; }, 5000));
+  REQUIRE(f.runtime.run_until([&] { return written && broker->configs["topics/t"].size() == 1; },
+                              5000));
 
   std::string id = broker->plane->cluster_id();
   f.leave(*broker);

@@ -19,9 +19,8 @@ std::optional<int32_t> parse_int(std::string_view text) {
 }
 
 bool session_gone(const std::vector<ZkReply>& replies) {
-  return std::any_of(replies.begin(), replies.end(), [](const ZkReply& reply) {
-    return reply.error == ZkError::session_expired;
-  });
+  return std::any_of(replies.begin(), replies.end(),
+                     [](const ZkReply& reply) { return reply.error == ZkError::session_expired; });
 }
 
 }  // namespace
@@ -101,16 +100,26 @@ void Controller::finish() {
 
 void Controller::handle(const Event& event) {
   switch (event.kind) {
-    case EventKind::elect: return elect();
-    case EventKind::broker_change: return on_broker_change();
-    case EventKind::broker_modified: return on_broker_modified(event.broker);
-    case EventKind::topic_change: return on_topic_change();
-    case EventKind::partitions_changed: return on_partitions_changed(event.topic);
-    case EventKind::topic_deletion: return on_topic_deletion();
-    case EventKind::isr_change: return on_isr_change();
-    case EventKind::log_dir_event: return on_log_dir_event();
-    case EventKind::leader_and_isr_answer: return on_leader_and_isr_answer(event);
-    case EventKind::stop_replica_answer: return on_stop_replica_answer(event);
+    case EventKind::elect:
+      return elect();
+    case EventKind::broker_change:
+      return on_broker_change();
+    case EventKind::broker_modified:
+      return on_broker_modified(event.broker);
+    case EventKind::topic_change:
+      return on_topic_change();
+    case EventKind::partitions_changed:
+      return on_partitions_changed(event.topic);
+    case EventKind::topic_deletion:
+      return on_topic_deletion();
+    case EventKind::isr_change:
+      return on_isr_change();
+    case EventKind::log_dir_event:
+      return on_log_dir_event();
+    case EventKind::leader_and_isr_answer:
+      return on_leader_and_isr_answer(event);
+    case EventKind::stop_replica_answer:
+      return on_stop_replica_answer(event);
   }
 }
 
@@ -119,8 +128,7 @@ void Controller::on_zk_event(const ZkEvent& event) {
   const std::string& path = event.path;
   bool children = event.type == ZkEventType::children_changed;
   auto child_of = [&](std::string_view parent) -> std::string {
-    if (path.size() <= parent.size() + 1 || !path.starts_with(parent) ||
-        path[parent.size()] != '/')
+    if (path.size() <= parent.size() + 1 || !path.starts_with(parent) || path[parent.size()] != '/')
       return "";
     std::string rest = path.substr(parent.size() + 1);
     return rest.find('/') == std::string::npos ? rest : "";
@@ -152,37 +160,38 @@ void Controller::on_zk_session(ZkSessionEvent event) {
 // ------------------------------------------------------------------------------------- election
 
 void Controller::elect() {
-  zk_.submit_all({ZkRequest::exists(zpath::kController, true), ZkRequest::get(zpath::kController),
-                  ZkRequest::get(zpath::kControllerEpoch)},
-                 guard([this](Replies replies) {
-    if (session_gone(replies)) return;
-    const ZkReply& owner = replies[1];
-    const ZkReply& epoch = replies[2];
-    if (owner.ok()) {
-      auto node = decode_controller(owner.data.value_or(""));
-      controller_id_ = node ? node->broker_id : -1;
-      bool own = owner.stat.ephemeral_owner == zk_.session().session_id;
-      if (active() && !own) return resign("another broker is the controller");
-      if (!active() && own) {
-        // Left behind by a resignation: without it the election can run again.
-        zk_.submit(ZkRequest::remove(zpath::kController, owner.stat.version),
-                   guard([this](ZkReply) { finish(); }));
-        return;
-      }
-      return finish();
-    }
-    controller_id_ = -1;
-    if (active()) return resign("/controller was deleted");
-    if (epoch.ok()) {
-      auto value = parse_int(epoch.data.value_or(""));
-      if (!value) {
-        environment_.note("/controller_epoch holds no number; no controller can be elected");
-        return finish();
-      }
-      return claim(*value, epoch.stat.version, false);
-    }
-    claim(0, 0, true);
-  }));
+  zk_.submit_all(
+      {ZkRequest::exists(zpath::kController, true), ZkRequest::get(zpath::kController),
+       ZkRequest::get(zpath::kControllerEpoch)},
+      guard([this](Replies replies) {
+        if (session_gone(replies)) return;
+        const ZkReply& owner = replies[1];
+        const ZkReply& epoch = replies[2];
+        if (owner.ok()) {
+          auto node = decode_controller(owner.data.value_or(""));
+          controller_id_ = node ? node->broker_id : -1;
+          bool own = owner.stat.ephemeral_owner == zk_.session().session_id;
+          if (active() && !own) return resign("another broker is the controller");
+          if (!active() && own) {
+            // Left behind by a resignation: without it the election can run again.
+            zk_.submit(ZkRequest::remove(zpath::kController, owner.stat.version),
+                       guard([this](ZkReply) { finish(); }));
+            return;
+          }
+          return finish();
+        }
+        controller_id_ = -1;
+        if (active()) return resign("/controller was deleted");
+        if (epoch.ok()) {
+          auto value = parse_int(epoch.data.value_or(""));
+          if (!value) {
+            environment_.note("/controller_epoch holds no number; no controller can be elected");
+            return finish();
+          }
+          return claim(*value, epoch.stat.version, false);
+        }
+        claim(0, 0, true);
+      }));
 }
 
 void Controller::claim(int32_t epoch, int32_t epoch_zk_version, bool create_epoch) {
@@ -193,26 +202,28 @@ void Controller::claim(int32_t epoch, int32_t epoch_zk_version, bool create_epoc
       {ZkRequest::create(zpath::kController, encode_controller(node), CreateMode::ephemeral),
        ZkRequest::set(zpath::kControllerEpoch, std::to_string(epoch + 1), epoch_zk_version)}));
   zk_.submit_all(std::move(requests), guard([this, epoch](Replies replies) {
-    if (session_gone(replies)) return;
-    const ZkReply& multi = replies.back();
-    if (multi.ok()) return become_active(epoch + 1, multi.ops[1].stat.version);
-    resolve_claim(epoch + 1);
-  }));
+                   if (session_gone(replies)) return;
+                   const ZkReply& multi = replies.back();
+                   if (multi.ok()) return become_active(epoch + 1, multi.ops[1].stat.version);
+                   resolve_claim(epoch + 1);
+                 }));
 }
 
 // The multi failed: another broker was faster, or our own first attempt's reply was lost.
 void Controller::resolve_claim(int32_t epoch) {
   zk_.submit_all({ZkRequest::get(zpath::kController), ZkRequest::get(zpath::kControllerEpoch)},
                  guard([this, epoch](Replies replies) {
-    if (session_gone(replies)) return;
-    bool own = replies[0].ok() &&
-               replies[0].stat.ephemeral_owner == zk_.session().session_id;
-    if (own && replies[1].ok() && replies[1].data == std::to_string(epoch))
-      return become_active(epoch, replies[1].stat.version);
-    if (auto node = decode_controller(replies[0].data.value_or(""))) controller_id_ = node->broker_id;
-    // Vanished again meanwhile: the exists watch fired, and an election stands in the queue.
-    finish();
-  }));
+                   if (session_gone(replies)) return;
+                   bool own = replies[0].ok() &&
+                              replies[0].stat.ephemeral_owner == zk_.session().session_id;
+                   if (own && replies[1].ok() && replies[1].data == std::to_string(epoch))
+                     return become_active(epoch, replies[1].stat.version);
+                   if (auto node = decode_controller(replies[0].data.value_or("")))
+                     controller_id_ = node->broker_id;
+                   // Vanished again meanwhile: the exists watch fired, and an election stands in
+                   // the queue.
+                   finish();
+                 }));
 }
 
 void Controller::become_active(int32_t epoch, int32_t epoch_zk_version) {
@@ -250,13 +261,14 @@ void Controller::load_nodes(Replies top) {
     stale.push_back(ZkRequest::remove(std::string(zpath::kLogDirEvents) + "/" + name));
   if (top[0].error == ZkError::no_node)
     zk_.submit(ZkRequest::create(zpath::kFeature, encode_feature_node()), [](ZkReply) {});
-  guarded(std::move(stale), [this, ids = std::move(ids), names = std::move(names)](Replies) mutable {
-    read_brokers(std::move(ids), [this, names = std::move(names)](auto brokers) mutable {
-      state_.brokers = std::move(brokers);
-      read_topics(std::move(names),
-                  [this](std::vector<TopicPartition> tps) { load_states(std::move(tps)); });
-    });
-  });
+  guarded(std::move(stale),
+          [this, ids = std::move(ids), names = std::move(names)](Replies) mutable {
+            read_brokers(std::move(ids), [this, names = std::move(names)](auto brokers) mutable {
+              state_.brokers = std::move(brokers);
+              read_topics(std::move(names),
+                          [this](std::vector<TopicPartition> tps) { load_states(std::move(tps)); });
+            });
+          });
 }
 
 void Controller::load_states(std::vector<TopicPartition> tps) {
@@ -265,20 +277,20 @@ void Controller::load_states(std::vector<TopicPartition> tps) {
   for (const TopicPartition& tp : tps)
     requests.push_back(ZkRequest::get(zpath::partition_state(tp.topic, tp.partition)));
   zk_.submit_all(std::move(requests), guard([this, tps = std::move(tps)](Replies replies) {
-    if (session_gone(replies)) return;
-    for (size_t i = 0; i < tps.size(); ++i) {
-      if (!replies[i].ok()) continue;
-      auto state = decode_partition_state(replies[i].data.value_or(""));
-      if (!state) {
-        environment_.note(state.error().context);
-        continue;
-      }
-      PartitionContext& partition = *state_.find(tps[i]);
-      partition.state = std::move(*state);
-      partition.zk_version = replies[i].stat.version;
-    }
-    on_loaded();
-  }));
+                   if (session_gone(replies)) return;
+                   for (size_t i = 0; i < tps.size(); ++i) {
+                     if (!replies[i].ok()) continue;
+                     auto state = decode_partition_state(replies[i].data.value_or(""));
+                     if (!state) {
+                       environment_.note(state.error().context);
+                       continue;
+                     }
+                     PartitionContext& partition = *state_.find(tps[i]);
+                     partition.state = std::move(*state);
+                     partition.zk_version = replies[i].stat.version;
+                   }
+                   on_loaded();
+                 }));
 }
 
 // The order of steps is Kafka's: brokers learn of each other, then get the states as they are, then
@@ -298,7 +310,7 @@ void Controller::on_loaded() {
   for (auto& [name, topic] : state_.topics) {
     for (auto& [index, partition] : topic.partitions) {
       TopicPartition tp{name, index};
-      partition.phase = !partition.state ? PartitionPhase::fresh
+      partition.phase = !partition.state                       ? PartitionPhase::fresh
                         : state_.live(partition.state->leader) ? PartitionPhase::online
                                                                : PartitionPhase::offline;
       for (int32_t replica : partition.replicas) {

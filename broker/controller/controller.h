@@ -5,9 +5,9 @@
 //
 // Events are carried out one at a time, in order (one queue, as in Kafka): a handler ends with
 // finish(), and its steps are continuations that are void once generation_ has moved on. Each write
-// is a multi with a check of /controller_epoch: a controller that was replaced cannot change a thing.
-// Source: KIP-500 background; Kafka's KafkaController, PartitionStateMachine, TopicDeletionManager
-// (behaviour), KIP-380.
+// is a multi with a check of /controller_epoch: a controller that was replaced cannot change a
+// thing. Source: KIP-500 background; Kafka's KafkaController, PartitionStateMachine,
+// TopicDeletionManager (behaviour), KIP-380.
 #pragma once
 
 #include <deque>
@@ -114,8 +114,8 @@ class Controller final : public ZkListener {
 
   // Writes (partition_changes.cc).
   void guarded(std::vector<ZkRequest> ops, Fn<void(Replies)> next);
-  using Change = std::function<std::optional<PartitionState>(const TopicPartition&,
-                                                             const PartitionState&)>;
+  using Change =
+      std::function<std::optional<PartitionState>(const TopicPartition&, const PartitionState&)>;
   void alter_states(std::vector<TopicPartition> tps, Change change,
                     Fn<void(std::vector<TopicPartition>)> next,
                     std::vector<TopicPartition> already = {});

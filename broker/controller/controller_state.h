@@ -1,5 +1,6 @@
-// What the active controller knows: a cache of znodes and the phases of partitions and replicas. Data
-// only; controller.h says who changes it. Source: Kafka's ControllerContext and state machines.
+// What the active controller knows: a cache of znodes and the phases of partitions and replicas.
+// Data only; controller.h says who changes it. Source: Kafka's ControllerContext and state
+// machines.
 #pragma once
 
 #include <cstdint>

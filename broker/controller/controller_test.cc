@@ -29,7 +29,8 @@ class FakeBrokers final : public BrokerChannel {
     for (const auto& topic : request.topic_states)
       for (const auto& p : topic.partition_states)
         line += " " + topic.topic_name + "-" + std::to_string(p.partition_index) + ":" +
-                std::to_string(p.leader) + "e" + std::to_string(p.leader_epoch) + (p.is_new ? "+" : "");
+                std::to_string(p.leader) + "e" + std::to_string(p.leader_epoch) +
+                (p.is_new ? "+" : "");
     lines.push_back(line);
     leader_and_isrs.push_back(std::move(request));
     answers.push_back([done = std::move(done)]() mutable { done({}); });
@@ -73,7 +74,8 @@ struct Scene {
   std::map<int32_t, std::unique_ptr<Controller>> controllers;
 
   Scene() {
-    for (const std::string& path : zpath::persistent()) zk.apply(ZkRequest::create(path, std::nullopt));
+    for (const std::string& path : zpath::persistent())
+      zk.apply(ZkRequest::create(path, std::nullopt));
     zk.clear_journal();
   }
   void broker(int32_t id) {
@@ -82,8 +84,9 @@ struct Scene {
     BrokerRegistration registration;
     registration.id = id;
     registration.endpoints = {{"PLAINTEXT", "127.0.0.1", 9090 + id, 0}};
-    zk.apply(ZkRequest::create(zpath::broker(id), encode_broker(registration), CreateMode::ephemeral),
-             session->session().session_id);
+    zk.apply(
+        ZkRequest::create(zpath::broker(id), encode_broker(registration), CreateMode::ephemeral),
+        session->session().session_id);
   }
   Controller& controller(int32_t id, ControllerOptions options = {}) {
     options.broker_id = id;
@@ -131,10 +134,12 @@ TEST_CASE("the first controller: epoch node, election in a multi, feature node, 
   scene.run();
   CHECK(controller.active());
   CHECK(controller.epoch() == 1);
-  CHECK(scene.take_journal() ==
-        Lines{"create /controller_epoch 0",
-              R"(multi[create /controller ephemeral {"version":2,"brokerid":1,"timestamp":"1795334687617","kraftControllerEpoch":-1} | set /controller_epoch v1 1])",
-              R"(create /feature {"features":{},"version":2,"status":1})"});
+  CHECK(
+      scene.take_journal() ==
+      Lines{
+          "create /controller_epoch 0",
+          R"(multi[create /controller ephemeral {"version":2,"brokerid":1,"timestamp":"1795334687617","kraftControllerEpoch":-1} | set /controller_epoch v1 1])",
+          R"(create /feature {"features":{},"version":2,"status":1})"});
   CHECK(scene.take_lines() == Lines{"add 1", "update_metadata 1 brokers 1"});
 }
 
@@ -147,20 +152,28 @@ TEST_CASE("topic creation writes what Kafka writes and tells the brokers") {
   scene.take_lines();
   scene.create_topic("t", kTopicT);
   scene.run();
-  auto guarded = [](const std::string& op) { return "multi[check /controller_epoch v1 | " + op + "]"; };
-  CHECK(scene.take_journal() ==
-        Lines{guarded("create /brokers/topics/t/partitions"),
-              guarded("create /brokers/topics/t/partitions/0"),
-              guarded("create /brokers/topics/t/partitions/1"),
-              guarded("create /brokers/topics/t/partitions/2"),
-              guarded(R"(create /brokers/topics/t/partitions/0/state {"controller_epoch":1,"leader":1,"version":1,"leader_epoch":0,"isr":[1,3,2]})"),
-              guarded(R"(create /brokers/topics/t/partitions/1/state {"controller_epoch":1,"leader":2,"version":1,"leader_epoch":0,"isr":[2,1,3]})"),
-              guarded(R"(create /brokers/topics/t/partitions/2/state {"controller_epoch":1,"leader":3,"version":1,"leader_epoch":0,"isr":[3,2,1]})")});
-  CHECK(scene.take_lines() ==
-        Lines{"leader_and_isr 1 t-0:1e0+ t-1:2e0+ t-2:3e0+", "leader_and_isr 2 t-0:1e0+ t-1:2e0+ t-2:3e0+",
-              "leader_and_isr 3 t-0:1e0+ t-1:2e0+ t-2:3e0+", "update_metadata 1 brokers 1 2 3 t-0:1 t-1:2 t-2:3",
-              "update_metadata 2 brokers 1 2 3 t-0:1 t-1:2 t-2:3",
-              "update_metadata 3 brokers 1 2 3 t-0:1 t-1:2 t-2:3"});
+  auto guarded = [](const std::string& op) {
+    return "multi[check /controller_epoch v1 | " + op + "]";
+  };
+  CHECK(
+      scene.take_journal() ==
+      Lines{
+          guarded("create /brokers/topics/t/partitions"),
+          guarded("create /brokers/topics/t/partitions/0"),
+          guarded("create /brokers/topics/t/partitions/1"),
+          guarded("create /brokers/topics/t/partitions/2"),
+          guarded(
+              R"(create /brokers/topics/t/partitions/0/state {"controller_epoch":1,"leader":1,"version":1,"leader_epoch":0,"isr":[1,3,2]})"),
+          guarded(
+              R"(create /brokers/topics/t/partitions/1/state {"controller_epoch":1,"leader":2,"version":1,"leader_epoch":0,"isr":[2,1,3]})"),
+          guarded(
+              R"(create /brokers/topics/t/partitions/2/state {"controller_epoch":1,"leader":3,"version":1,"leader_epoch":0,"isr":[3,2,1]})")});
+  CHECK(scene.take_lines() == Lines{"leader_and_isr 1 t-0:1e0+ t-1:2e0+ t-2:3e0+",
+                                    "leader_and_isr 2 t-0:1e0+ t-1:2e0+ t-2:3e0+",
+                                    "leader_and_isr 3 t-0:1e0+ t-1:2e0+ t-2:3e0+",
+                                    "update_metadata 1 brokers 1 2 3 t-0:1 t-1:2 t-2:3",
+                                    "update_metadata 2 brokers 1 2 3 t-0:1 t-1:2 t-2:3",
+                                    "update_metadata 3 brokers 1 2 3 t-0:1 t-1:2 t-2:3"});
   const auto& request = scene.brokers.leader_and_isrs.front();
   CHECK(request.controller_id == 1);
   CHECK(request.controller_epoch == 1);
@@ -177,7 +190,10 @@ TEST_CASE("topic creation writes what Kafka writes and tells the brokers") {
   auto journal = scene.take_journal();
   REQUIRE(journal.size() == 5);
   CHECK(journal[0] == "multi[check /controller_epoch v1 | error -110]");
-  CHECK(journal[4] == guarded(R"(create /brokers/topics/t/partitions/4/state {"controller_epoch":1,"leader":2,"version":1,"leader_epoch":0,"isr":[2,1,3]})"));
+  CHECK(
+      journal[4] ==
+      guarded(
+          R"(create /brokers/topics/t/partitions/4/state {"controller_epoch":1,"leader":2,"version":1,"leader_epoch":0,"isr":[2,1,3]})"));
   CHECK(scene.take_lines().front() == "leader_and_isr 1 t-3:1e0+ t-4:2e0+");
 }
 
@@ -187,7 +203,8 @@ TEST_CASE("topic deletion: the order of requests and of the last writes is Kafka
   scene.controller(2).start();
   scene.run();
   scene.create_topic(
-      "r", R"({"partitions":{"0":[3,2],"1":[1,3]},"topic_id":"0eqJJ08zQLKXUeJwNGR20g","adding_replicas":{},"removing_replicas":{},"version":3})");
+      "r",
+      R"({"partitions":{"0":[3,2],"1":[1,3]},"topic_id":"0eqJJ08zQLKXUeJwNGR20g","adding_replicas":{},"removing_replicas":{},"version":3})");
   scene.run();
   scene.take_journal();
   scene.take_lines();
@@ -201,11 +218,15 @@ TEST_CASE("topic deletion: the order of requests and of the last writes is Kafka
   CHECK(lines[6] == "stop_replica 1 r-1 delete e-2");
   CHECK(lines[8] == "stop_replica 3 r-0 delete e-2 r-1 delete e-2");
   auto journal = scene.take_journal();
-  auto guarded = [](const std::string& op) { return "multi[check /controller_epoch v1 | delete " + op + "]"; };
+  auto guarded = [](const std::string& op) {
+    return "multi[check /controller_epoch v1 | delete " + op + "]";
+  };
   REQUIRE(journal.size() >= 8);
   Lines last(journal.end() - 8, journal.end());
-  CHECK(last == Lines{guarded("/brokers/topics/r/partitions/0/state"), guarded("/brokers/topics/r/partitions/0"),
-                      guarded("/brokers/topics/r/partitions/1/state"), guarded("/brokers/topics/r/partitions/1"),
+  CHECK(last == Lines{guarded("/brokers/topics/r/partitions/0/state"),
+                      guarded("/brokers/topics/r/partitions/0"),
+                      guarded("/brokers/topics/r/partitions/1/state"),
+                      guarded("/brokers/topics/r/partitions/1"),
                       guarded("/brokers/topics/r/partitions"), guarded("/brokers/topics/r"),
                       guarded("/config/topics/r"), guarded("/admin/delete_topics/r")});
   // Before that each replica left its ISR, down to the last one, and the leader went.
@@ -219,7 +240,8 @@ TEST_CASE("deletion disabled, or of nothing: the mark goes, the topic stays") {
   scene.broker(1);
   scene.controller(1, {.delete_topic_enable = false}).start();
   scene.run();
-  scene.create_topic("t", R"({"version":3,"partitions":{"0":[1]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
+  scene.create_topic("t",
+                     R"({"version":3,"partitions":{"0":[1]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
   scene.run();
   scene.zk.apply(ZkRequest::create(zpath::delete_topic("t"), std::nullopt));
   scene.run();
@@ -233,7 +255,8 @@ TEST_CASE("a broker that cannot delete keeps the topic until it comes back") {
   scene.broker(2);
   scene.controller(1).start();
   scene.run();
-  scene.create_topic("t", R"({"version":3,"partitions":{"0":[1,2]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
+  scene.create_topic(
+      "t", R"({"version":3,"partitions":{"0":[1,2]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
   scene.run();
   scene.zk.expire(*scene.sessions.at(2));
   scene.run();
@@ -248,12 +271,14 @@ TEST_CASE("a broker that cannot delete keeps the topic until it comes back") {
   CHECK_FALSE(scene.zk.exists(zpath::topic("t")));
 }
 
-TEST_CASE("restart of a lone broker: nothing is written, its partitions are handed back as they were") {
+TEST_CASE(
+    "restart of a lone broker: nothing is written, its partitions are handed back as they were") {
   Scene scene;
   scene.broker(1);
   scene.controller(1).start();
   scene.run();
-  scene.create_topic("t", R"({"version":3,"partitions":{"0":[1]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
+  scene.create_topic("t",
+                     R"({"version":3,"partitions":{"0":[1]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
   scene.run();
   scene.take_lines();
   scene.zk.expire(*scene.sessions.at(1));  // the controller hears of it and stops
@@ -267,7 +292,8 @@ TEST_CASE("restart of a lone broker: nothing is written, its partitions are hand
   REQUIRE(journal.size() == 1);
   CHECK(journal[0].find("set /controller_epoch v2 2") != std::string::npos);
   CHECK(scene.take_lines() == Lines{"remove 1", "add 1", "update_metadata 1 brokers 1",
-                                    "leader_and_isr 1 t-0:1e0", "update_metadata 1 brokers 1 t-0:1"});
+                                    "leader_and_isr 1 t-0:1e0",
+                                    "update_metadata 1 brokers 1 t-0:1"});
 }
 
 TEST_CASE("two brokers: one controller; when it goes the other takes over and elects leaders") {
@@ -281,7 +307,8 @@ TEST_CASE("two brokers: one controller; when it goes the other takes over and el
   CHECK(scene.controllers.at(1)->active());
   CHECK_FALSE(scene.controllers.at(2)->active());
   CHECK(scene.controllers.at(2)->controller_id() == 1);
-  scene.create_topic("t", R"({"version":3,"partitions":{"0":[1,2]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
+  scene.create_topic(
+      "t", R"({"version":3,"partitions":{"0":[1,2]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
   scene.run();
   scene.zk.expire(*scene.sessions.at(1));
   scene.run();
@@ -313,7 +340,8 @@ TEST_CASE("a fenced controller resigns without a trace") {
   scene.controller(1).start();
   scene.run();
   scene.zk.apply(ZkRequest::set(zpath::kControllerEpoch, "7"));
-  scene.create_topic("t", R"({"version":3,"partitions":{"0":[1]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
+  scene.create_topic("t",
+                     R"({"version":3,"partitions":{"0":[1]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
   scene.run();
   // It resigned at the first guarded write, gave up its own /controller, and was elected anew.
   CHECK(scene.controllers.at(1)->epoch() == 8);
@@ -326,7 +354,8 @@ TEST_CASE("no live replica: no state znode until one comes") {
   scene.broker(1);
   scene.controller(1).start();
   scene.run();
-  scene.create_topic("t", R"({"version":3,"partitions":{"0":[5]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
+  scene.create_topic("t",
+                     R"({"version":3,"partitions":{"0":[5]},"topic_id":"yrHP8pdTTl-15EDiMQmS5Q"})");
   scene.run();
   CHECK_FALSE(scene.zk.exists(zpath::partition_state("t", 0)));
   scene.broker(5);
@@ -341,8 +370,9 @@ TEST_CASE("a topic without id gets one; foreign nodes are passed over") {
   scene.create_topic("junk", "not json");
   scene.controller(1).start();
   scene.run();
-  CHECK(scene.zk.data(zpath::topic("old")) ==
-        R"({"partitions":{"0":[1]},"topic_id":"AAAAAAAAAAAAAAAAAAAAAQ","adding_replicas":{},"removing_replicas":{},"version":3})");
+  CHECK(
+      scene.zk.data(zpath::topic("old")) ==
+      R"({"partitions":{"0":[1]},"topic_id":"AAAAAAAAAAAAAAAAAAAAAQ","adding_replicas":{},"removing_replicas":{},"version":3})");
   CHECK(scene.zk.exists(zpath::partition_state("old", 0)));
   CHECK(scene.controllers.at(1)->idle());
 }

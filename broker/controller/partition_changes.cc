@@ -1,5 +1,5 @@
-// Room broker/controller: changes of partition states in ZooKeeper, each guarded by the controller's
-// epoch and conditional on the znode's version, and what brokers are told of them.
+// Room broker/controller: changes of partition states in ZooKeeper, each guarded by the
+// controller's epoch and conditional on the znode's version, and what brokers are told of them.
 // Source: Kafka's ZkPartitionStateMachine and ZkReplicaStateMachine (behaviour).
 #include <fmt/core.h>
 
@@ -27,17 +27,17 @@ void Controller::guarded(std::vector<ZkRequest> ops, Fn<void(Replies)> next) {
     multis.push_back(ZkRequest::multi(
         {ZkRequest::check(zpath::kControllerEpoch, state_.epoch_zk_version), std::move(op)}));
   zk_.submit_all(std::move(multis), guard([this, next = std::move(next)](Replies replies) mutable {
-    for (ZkReply& reply : replies) {
-      if (reply.error == ZkError::session_expired) return;
-      if (reply.ops.size() != 2 || reply.ops[0].error == ZkError::bad_version ||
-          reply.ops[0].error == ZkError::no_node)
-        return resign("another controller has taken over");
-      reply.error = reply.ops[1].error;
-      reply.stat = reply.ops[1].stat;
-      reply.path = reply.ops[1].path;
-    }
-    next(std::move(replies));
-  }));
+                   for (ZkReply& reply : replies) {
+                     if (reply.error == ZkError::session_expired) return;
+                     if (reply.ops.size() != 2 || reply.ops[0].error == ZkError::bad_version ||
+                         reply.ops[0].error == ZkError::no_node)
+                       return resign("another controller has taken over");
+                     reply.error = reply.ops[1].error;
+                     reply.stat = reply.ops[1].stat;
+                     reply.path = reply.ops[1].path;
+                   }
+                   next(std::move(replies));
+                 }));
 }
 
 // Reads, changes and writes states; those that another writer changed meanwhile once more. `next`
@@ -49,42 +49,45 @@ void Controller::alter_states(std::vector<TopicPartition> tps, Change change,
   std::vector<ZkRequest> reads;
   for (const TopicPartition& tp : tps)
     reads.push_back(ZkRequest::get(zpath::partition_state(tp.topic, tp.partition)));
-  zk_.submit_all(std::move(reads), guard([this, tps = std::move(tps), change = std::move(change),
-                                          next = std::move(next),
-                                          already = std::move(already)](Replies replies) mutable {
-    std::vector<ZkRequest> writes;
-    std::vector<TopicPartition> written;
-    std::vector<PartitionState> states;
-    for (size_t i = 0; i < tps.size(); ++i) {
-      if (replies[i].error == ZkError::session_expired) return;
-      auto current = decode_partition_state(replies[i].data.value_or(""));
-      if (!replies[i].ok() || !current || state_.find(tps[i]) == nullptr) continue;
-      if (current->controller_epoch > state_.epoch) return resign("a state znode has a later epoch");
-      auto changed = change(tps[i], *current);
-      if (!changed) continue;
-      changed->controller_epoch = state_.epoch;
-      writes.push_back(ZkRequest::set(zpath::partition_state(tps[i].topic, tps[i].partition),
-                                      encode_partition_state(*changed), replies[i].stat.version));
-      written.push_back(tps[i]);
-      states.push_back(std::move(*changed));
-    }
-    guarded(std::move(writes), [this, written = std::move(written), states = std::move(states),
-                                change = std::move(change), next = std::move(next),
-                                already = std::move(already)](Replies results) mutable {
-      std::vector<TopicPartition> again;
-      for (size_t i = 0; i < written.size(); ++i) {
-        PartitionContext* partition = state_.find(written[i]);
-        if (results[i].ok() && partition != nullptr) {
-          partition->state = std::move(states[i]);
-          partition->zk_version = results[i].stat.version;
-          already.push_back(written[i]);
-        } else if (results[i].error == ZkError::bad_version) {
-          again.push_back(written[i]);
+  zk_.submit_all(
+      std::move(reads),
+      guard([this, tps = std::move(tps), change = std::move(change), next = std::move(next),
+             already = std::move(already)](Replies replies) mutable {
+        std::vector<ZkRequest> writes;
+        std::vector<TopicPartition> written;
+        std::vector<PartitionState> states;
+        for (size_t i = 0; i < tps.size(); ++i) {
+          if (replies[i].error == ZkError::session_expired) return;
+          auto current = decode_partition_state(replies[i].data.value_or(""));
+          if (!replies[i].ok() || !current || state_.find(tps[i]) == nullptr) continue;
+          if (current->controller_epoch > state_.epoch)
+            return resign("a state znode has a later epoch");
+          auto changed = change(tps[i], *current);
+          if (!changed) continue;
+          changed->controller_epoch = state_.epoch;
+          writes.push_back(ZkRequest::set(zpath::partition_state(tps[i].topic, tps[i].partition),
+                                          encode_partition_state(*changed),
+                                          replies[i].stat.version));
+          written.push_back(tps[i]);
+          states.push_back(std::move(*changed));
         }
-      }
-      alter_states(std::move(again), std::move(change), std::move(next), std::move(already));
-    });
-  }));
+        guarded(std::move(writes), [this, written = std::move(written), states = std::move(states),
+                                    change = std::move(change), next = std::move(next),
+                                    already = std::move(already)](Replies results) mutable {
+          std::vector<TopicPartition> again;
+          for (size_t i = 0; i < written.size(); ++i) {
+            PartitionContext* partition = state_.find(written[i]);
+            if (results[i].ok() && partition != nullptr) {
+              partition->state = std::move(states[i]);
+              partition->zk_version = results[i].stat.version;
+              already.push_back(written[i]);
+            } else if (results[i].error == ZkError::bad_version) {
+              again.push_back(written[i]);
+            }
+          }
+          alter_states(std::move(again), std::move(change), std::move(next), std::move(already));
+        });
+      }));
 }
 
 // First state of new partitions. The znodes go out in one pipelined run, parents first; the session
@@ -97,8 +100,9 @@ void Controller::initialize(std::vector<TopicPartition> tps, Next next) {
     for (int32_t replica : state_.find(tp)->replicas)
       if (state_.online(replica, tp)) state.isr.push_back(replica);
     if (state.isr.empty()) {
-      environment_.note(fmt::format("no live replica, partition stays without leader partition={}-{}",
-                                    tp.topic, tp.partition));
+      environment_.note(
+          fmt::format("no live replica, partition stays without leader partition={}-{}", tp.topic,
+                      tp.partition));
       continue;
     }
     state.leader = state.isr.front();
@@ -154,14 +158,16 @@ void Controller::on_initialized(std::vector<TopicPartition> tps, std::vector<Par
   next();
 }
 
-// The first replica in assignment order that lives and is in the ISR; without one, when the operator
-// prefers availability to records, the first that lives.
+// The first replica in assignment order that lives and is in the ISR; without one, when the
+// operator prefers availability to records, the first that lives.
 std::optional<PartitionState> Controller::elected(const TopicPartition& tp,
                                                   const PartitionState& from) const {
   const PartitionContext& partition = *state_.find(tp);
   PartitionState to = from;
   to.leader_epoch = from.leader_epoch + 1;
-  auto in_isr = [&](int32_t id) { return std::find(from.isr.begin(), from.isr.end(), id) != from.isr.end(); };
+  auto in_isr = [&](int32_t id) {
+    return std::find(from.isr.begin(), from.isr.end(), id) != from.isr.end();
+  };
   for (int32_t replica : partition.replicas) {
     if (!state_.online(replica, tp) || !in_isr(replica)) continue;
     to.leader = replica;
@@ -201,9 +207,10 @@ void Controller::bring_online(std::vector<TopicPartition> tps, Next next) {
   std::vector<TopicPartition> fresh, offline;
   for (TopicPartition& tp : tps)
     (state_.find(tp)->state ? offline : fresh).push_back(std::move(tp));
-  initialize(std::move(fresh), [this, offline = std::move(offline), next = std::move(next)]() mutable {
-    elect_leaders(std::move(offline), std::move(next));
-  });
+  initialize(std::move(fresh),
+             [this, offline = std::move(offline), next = std::move(next)]() mutable {
+               elect_leaders(std::move(offline), std::move(next));
+             });
 }
 
 void Controller::add_partitions(std::vector<TopicPartition> tps, Next next) {
@@ -247,24 +254,25 @@ void Controller::take_offline_on(std::map<int32_t, std::vector<TopicPartition>> 
   alter_states(std::move(in_isr), shrink,
                [this, broker, tps = std::move(tps), by_broker = std::move(by_broker),
                 next = std::move(next)](std::vector<TopicPartition>) mutable {
-    RequestBatch batch;
-    std::vector<TopicPartition> told;
-    for (const TopicPartition& tp : tps) {
-      PartitionContext* partition = state_.find(tp);
-      if (partition == nullptr) continue;
-      partition->replica_phases[broker] = ReplicaPhase::offline;
-      if (partition->state && !state_.live(partition->state->leader))
-        partition->phase = PartitionPhase::offline;
-      batch.stop_replica(broker, tp, false);
-      if (state_.deleting(tp.topic) || !partition->state) continue;
-      for (int32_t replica : partition->replicas)
-        if (replica != broker && state_.online(replica, tp)) batch.leader_and_isr(replica, tp, false);
-      told.push_back(tp);
-    }
-    if (!told.empty()) batch.update_metadata(state_.broker_ids(), told);
-    send(batch);
-    take_offline_on(std::move(by_broker), std::move(next));
-  });
+                 RequestBatch batch;
+                 std::vector<TopicPartition> told;
+                 for (const TopicPartition& tp : tps) {
+                   PartitionContext* partition = state_.find(tp);
+                   if (partition == nullptr) continue;
+                   partition->replica_phases[broker] = ReplicaPhase::offline;
+                   if (partition->state && !state_.live(partition->state->leader))
+                     partition->phase = PartitionPhase::offline;
+                   batch.stop_replica(broker, tp, false);
+                   if (state_.deleting(tp.topic) || !partition->state) continue;
+                   for (int32_t replica : partition->replicas)
+                     if (replica != broker && state_.online(replica, tp))
+                       batch.leader_and_isr(replica, tp, false);
+                   told.push_back(tp);
+                 }
+                 if (!told.empty()) batch.update_metadata(state_.broker_ids(), told);
+                 send(batch);
+                 take_offline_on(std::move(by_broker), std::move(next));
+               });
 }
 
 }  // namespace ottla::broker

@@ -27,22 +27,25 @@ Error session_lost() { return {Errc::closed, "the ZooKeeper session expired duri
 
 std::optional<Error> other_broker(const Attempt& attempt, const BrokerRegistration& other) {
   if (attempt.rules.single_broker)
-    return Error{Errc::in_use,
-                 fmt::format("broker {} at {} is registered under zookeeper.connect={}; clusters of "
-                             "several brokers are not built yet: give each broker its own chroot "
-                             "(host:port/name)",
-                             other.id, address(other), attempt.rules.connect)};
+    return Error{
+        Errc::in_use,
+        fmt::format("broker {} at {} is registered under zookeeper.connect={}; clusters of "
+                    "several brokers are not built yet: give each broker its own chroot "
+                    "(host:port/name)",
+                    other.id, address(other), attempt.rules.connect)};
   for (const BrokerEndpoint& mine : attempt.self.endpoints)
     for (const BrokerEndpoint& theirs : other.endpoints)
       if (mine.host == theirs.host && mine.port == theirs.port)
-        return Error{Errc::in_use,
-                     fmt::format("{}:{} in advertised.listeners is already registered by broker {}; "
-                                 "correct advertised.listeners of one of them",
-                                 mine.host, mine.port, other.id)};
+        return Error{
+            Errc::in_use,
+            fmt::format("{}:{} in advertised.listeners is already registered by broker {}; "
+                        "correct advertised.listeners of one of them",
+                        mine.host, mine.port, other.id)};
   return std::nullopt;
 }
 
-// The node of our own id is there. Left by our own session (a retried write): it is ours to replace.
+// The node of our own id is there. Left by our own session (a retried write): it is ours to
+// replace.
 void on_taken(AttemptPtr attempt, const ZkReply& node) {
   int64_t owner = node.stat.ephemeral_owner;
   if (owner == attempt->zk.session().session_id) {
@@ -51,13 +54,14 @@ void on_taken(AttemptPtr attempt, const ZkReply& node) {
     return;
   }
   auto other = decode_broker(attempt->self.id, node.data.value_or(""));
-  attempt->done(fail(
-      Errc::in_use,
-      fmt::format("broker.id={} is taken: {}/{} belongs to session 0x{:x} ({}); stop that broker or "
-                  "set another broker.id here; after a crash on another disk, wait until that session "
-                  "times out",
-                  attempt->self.id, zpath::kBrokerIds, attempt->self.id,
-                  static_cast<uint64_t>(owner), other ? address(*other) : "no address")));
+  attempt->done(
+      fail(Errc::in_use,
+           fmt::format(
+               "broker.id={} is taken: {}/{} belongs to session 0x{:x} ({}); stop that broker or "
+               "set another broker.id here; after a crash on another disk, wait until that session "
+               "times out",
+               attempt->self.id, zpath::kBrokerIds, attempt->self.id, static_cast<uint64_t>(owner),
+               other ? address(*other) : "no address")));
 }
 
 void write(AttemptPtr attempt) {
@@ -66,10 +70,12 @@ void write(AttemptPtr attempt) {
                                  ZkRequest::set(path, encode_broker(attempt->self), 0)});
   attempt->zk.submit(std::move(multi), [attempt, path](ZkReply reply) {
     if (reply.ok()) return attempt->done(reply.ops[1].stat.czxid);
-    if (reply.error == ZkError::session_expired) return attempt->done(std::unexpected(session_lost()));
+    if (reply.error == ZkError::session_expired)
+      return attempt->done(std::unexpected(session_lost()));
     if (reply.error != ZkError::node_exists)
-      return attempt->done(fail(Errc::io, fmt::format("registration at {} failed: ZooKeeper answered {}",
-                                                      path, jute::error_name(reply.error))));
+      return attempt->done(
+          fail(Errc::io, fmt::format("registration at {} failed: ZooKeeper answered {}", path,
+                                     jute::error_name(reply.error))));
     attempt->zk.submit(ZkRequest::get(path), [attempt, retried = reply.retried](ZkReply node) {
       if (node.error == ZkError::session_expired)
         return attempt->done(std::unexpected(session_lost()));

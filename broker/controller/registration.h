@@ -1,5 +1,5 @@
-// Registration: this broker's ephemeral under /brokers/ids, made as Kafka makes it (create and set in
-// one multi; its czxid is the broker's epoch), and the checks before it. A core over ZkClient.
+// Registration: this broker's ephemeral under /brokers/ids, made as Kafka makes it (create and set
+// in one multi; its czxid is the broker's epoch), and the checks before it. A core over ZkClient.
 // Source: KIP-380; Kafka's KafkaZkClient.registerBroker (behaviour).
 #pragma once
 

@@ -1,4 +1,5 @@
-// Room broker/controller: requests to brokers, built from the controller's state. No I/O of its own.
+// Room broker/controller: requests to brokers, built from the controller's state. No I/O of its
+// own.
 #include "broker/controller/request_batch.h"
 
 #include <algorithm>
@@ -11,7 +12,8 @@ constexpr int32_t kNoEpoch = -1;
 
 // Entries come sorted by topic: a topic's partitions stand together.
 template <class Request, class TopicState>
-TopicState& topic_entry(Request& request, std::vector<TopicState>& topics, const std::string& name) {
+TopicState& topic_entry(Request& request, std::vector<TopicState>& topics,
+                        const std::string& name) {
   (void)request;
   if (topics.empty() || topics.back().topic_name != name) {
     topics.emplace_back();
@@ -56,7 +58,8 @@ kmsg::LeaderAndIsrRequest leader_and_isr_request(const ControllerState& state,
     if (state.live(out.leader)) leaders.insert(out.leader);
   }
   for (int32_t id : leaders) {
-    const BrokerEndpoint* endpoint = endpoint_of(state.brokers.at(id), sender.inter_broker_listener);
+    const BrokerEndpoint* endpoint =
+        endpoint_of(state.brokers.at(id), sender.inter_broker_listener);
     if (endpoint == nullptr) continue;
     auto& leader = request.live_leaders.emplace_back();
     leader.broker_id = id;

@@ -1,7 +1,7 @@
-// ottla.session, in a log dir: the ZooKeeper session under which this broker registered last. Written
-// durably before the registration, removed at a clean shutdown. After a kill the next start finds in
-// it the right to end that session, so that its ephemerals vanish at once instead of after the
-// session timeout. Text, one key=value a line, with a checksum: a torn file counts as none.
+// ottla.session, in a log dir: the ZooKeeper session under which this broker registered last.
+// Written durably before the registration, removed at a clean shutdown. After a kill the next start
+// finds in it the right to end that session, so that its ephemerals vanish at once instead of after
+// the session timeout. Text, one key=value a line, with a checksum: a torn file counts as none.
 //
 //   version=0
 //   session.id=100001f179e0000
@@ -35,8 +35,10 @@ struct SessionRecord {
 std::string encode_session(const SessionRecord& record);
 std::optional<SessionRecord> decode_session(std::string_view text);  // nullopt: torn or foreign
 
-// Missing and unreadable count as none: the worst that follows is waiting for the session's timeout.
+// Missing and unreadable count as none: the worst that follows is waiting for the session's
+// timeout.
 std::optional<SessionRecord> read_session_file(rt::Disk& disk, const std::string& dir);
-Result<void> write_session_file(rt::Disk& disk, const std::string& dir, const SessionRecord& record);
+Result<void> write_session_file(rt::Disk& disk, const std::string& dir,
+                                const SessionRecord& record);
 
 }  // namespace ottla::broker

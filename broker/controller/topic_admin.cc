@@ -1,5 +1,5 @@
-// Room broker/controller: topic administration on the broker's loop. Each request is one small state
-// machine: read what exists (one round), write (pipelined), wait for the metadata to show it.
+// Room broker/controller: topic administration on the broker's loop. Each request is one small
+// state machine: read what exists (one round), write (pipelined), wait for the metadata to show it.
 // Source: Kafka's ZkAdminManager, AutoTopicCreationManager, DelayedCreatePartitions (behaviour).
 #include "broker/controller/topic_admin.h"
 
@@ -164,8 +164,8 @@ void TopicAdmin::Impl::create(std::vector<Creation> topics, int32_t timeout_ms, 
     return;
   }
   zk.submit_all(std::move(reads), guard([this, job](std::vector<ZkReply> replies) {
-    on_create_read(job, std::move(replies));
-  }));
+                  on_create_read(job, std::move(replies));
+                }));
 }
 
 // The checks that need no ZooKeeper, in Kafka's order. A name that is no name is found out only
@@ -243,8 +243,9 @@ void TopicAdmin::Impl::write_topics(std::shared_ptr<CreateJob> job,
     std::string path = zpath::config("topics", name);
     std::string config = encode_config(topic.result.configs);
     if (replies[topic.first_reply + 1].ok())
-      writes.push_back(ZkRequest::multi({ZkRequest::check(zpath::kController, replies[1].stat.version),
-                                         ZkRequest::set(path, config)}));
+      writes.push_back(
+          ZkRequest::multi({ZkRequest::check(zpath::kController, replies[1].stat.version),
+                            ZkRequest::set(path, config)}));
     else
       writes.push_back(ZkRequest::create(path, config));
     topic.node.id = new_id();
@@ -254,10 +255,11 @@ void TopicAdmin::Impl::write_topics(std::shared_ptr<CreateJob> job,
     if (on_created_config) on_created_config(name, topic.result.configs);
   }
   if (writes.empty()) return answer_create(std::move(job));
-  zk.submit_all(std::move(writes), guard([this, job, written = std::move(written)](
-                                             std::vector<ZkReply> results) mutable {
-    on_created(std::move(job), std::move(written), std::move(results));
-  }));
+  zk.submit_all(
+      std::move(writes),
+      guard([this, job, written = std::move(written)](std::vector<ZkReply> results) mutable {
+        on_created(std::move(job), std::move(written), std::move(results));
+      }));
 }
 
 void TopicAdmin::Impl::on_created(std::shared_ptr<CreateJob> job, std::vector<size_t> written,
@@ -425,27 +427,25 @@ void TopicAdmin::delete_topics(const kmsg::DeleteTopicsRequest& request, int16_t
     done(std::move(*results));
   };
   if (writes.empty()) {
-    impl_->world.loop.post(
-        impl_->guard([answer = std::move(answer)]() mutable { answer({}); }));
+    impl_->world.loop.post(impl_->guard([answer = std::move(answer)]() mutable { answer({}); }));
     return;
   }
-  impl_->zk.submit_all(
-      std::move(writes),
-      impl_->guard([impl = impl_.get(), results, indexes = std::move(indexes),
-                    timeout_ms = request.timeout_ms,
-                    answer = std::move(answer)](std::vector<ZkReply> replies) mutable {
-        Impl::Waiter waiter;
-        for (size_t n = 0; n < indexes.size(); ++n) {
-          DeleteTopicResult& result = (*results)[indexes[n]];
-          // Marked already: this call waits for the same deletion.
-          if (replies[n].ok() || replies[n].error == ZkError::node_exists)
-            waiter.gone.insert(*result.name);
-          else
-            result.error = zk_refusal(replies[n].error).error;
-        }
-        waiter.done = std::move(answer);
-        impl->wait(std::move(waiter), timeout_ms);
-      }));
+  impl_->zk.submit_all(std::move(writes),
+                       impl_->guard([impl = impl_.get(), results, indexes = std::move(indexes),
+                                     timeout_ms = request.timeout_ms, answer = std::move(answer)](
+                                        std::vector<ZkReply> replies) mutable {
+                         Impl::Waiter waiter;
+                         for (size_t n = 0; n < indexes.size(); ++n) {
+                           DeleteTopicResult& result = (*results)[indexes[n]];
+                           // Marked already: this call waits for the same deletion.
+                           if (replies[n].ok() || replies[n].error == ZkError::node_exists)
+                             waiter.gone.insert(*result.name);
+                           else
+                             result.error = zk_refusal(replies[n].error).error;
+                         }
+                         waiter.done = std::move(answer);
+                         impl->wait(std::move(waiter), timeout_ms);
+                       }));
 }
 
 // ----------------------------------------------------------------------------- create partitions
@@ -475,8 +475,8 @@ void TopicAdmin::create_partitions(const kmsg::CreatePartitionsRequest& request,
       count[topic.name] = 0;  // answered once for all
       refused.push_back({topic.name, ErrorCode::invalid_request, "Duplicate topic in request."});
     } else if (count[topic.name] == 1 && impl_->host.is_queued_for_deletion(topic.name)) {
-      refused.push_back({topic.name, ErrorCode::invalid_topic_exception,
-                         "The topic is queued for deletion."});
+      refused.push_back(
+          {topic.name, ErrorCode::invalid_topic_exception, "The topic is queued for deletion."});
     } else if (count[topic.name] == 1) {
       job->asked.push_back(topic);
       job->results.push_back({topic.name, ErrorCode::none, std::nullopt});
@@ -518,42 +518,42 @@ void TopicAdmin::create_partitions(const kmsg::CreatePartitionsRequest& request,
     // A name that is no name is no topic's either; it must not become a path.
     reads.push_back(ZkRequest::get(topic_name_fault(topic.name) ? std::string("/brokers/topics/ ")
                                                                 : zpath::topic(topic.name)));
-  impl->zk.submit_all(std::move(reads), impl->guard([impl, job, answer, on_written](
-                                                        std::vector<ZkReply> replies) {
-    std::vector<BrokerRack> brokers = broker_racks(*impl->host.metadata());
-    std::vector<ZkRequest> writes;
-    std::vector<size_t> indexes;
-    for (size_t i = 0; i < job->asked.size(); ++i) {
-      CreatePartitionsResult& result = job->results[i];
-      auto node = decode_topic(replies[i].data.value_or(""));
-      if (replies[i].error == ZkError::session_expired) {
-        result.error = ErrorCode::request_timed_out;
-        continue;
-      }
-      if (!replies[i].ok() || !node || node->partitions.empty()) {
-        result.error = ErrorCode::unknown_topic_or_partition;
-        result.message = fmt::format("The topic '{}' does not exist.", result.name);
-        continue;
-      }
-      AssignmentOutcome plan = plan_new_partitions(job->asked[i], *node, brokers, impl->prng);
-      if (plan.error != ErrorCode::none) {
-        result.error = plan.error;
-        result.message = plan.message;
-        continue;
-      }
-      if (job->validate_only) continue;
-      job->added[i] = plan.assignment;
-      node->partitions.merge(plan.assignment);
-      writes.push_back(ZkRequest::set(zpath::topic(result.name), encode_topic(*node),
-                                      replies[i].stat.version));
-      indexes.push_back(i);
-    }
-    if (writes.empty()) return answer({});
-    impl->zk.submit_all(std::move(writes),
-                        impl->guard([on_written, indexes](std::vector<ZkReply> results) {
-                          on_written(indexes, results);
-                        }));
-  }));
+  impl->zk.submit_all(
+      std::move(reads), impl->guard([impl, job, answer, on_written](std::vector<ZkReply> replies) {
+        std::vector<BrokerRack> brokers = broker_racks(*impl->host.metadata());
+        std::vector<ZkRequest> writes;
+        std::vector<size_t> indexes;
+        for (size_t i = 0; i < job->asked.size(); ++i) {
+          CreatePartitionsResult& result = job->results[i];
+          auto node = decode_topic(replies[i].data.value_or(""));
+          if (replies[i].error == ZkError::session_expired) {
+            result.error = ErrorCode::request_timed_out;
+            continue;
+          }
+          if (!replies[i].ok() || !node || node->partitions.empty()) {
+            result.error = ErrorCode::unknown_topic_or_partition;
+            result.message = fmt::format("The topic '{}' does not exist.", result.name);
+            continue;
+          }
+          AssignmentOutcome plan = plan_new_partitions(job->asked[i], *node, brokers, impl->prng);
+          if (plan.error != ErrorCode::none) {
+            result.error = plan.error;
+            result.message = plan.message;
+            continue;
+          }
+          if (job->validate_only) continue;
+          job->added[i] = plan.assignment;
+          node->partitions.merge(plan.assignment);
+          writes.push_back(ZkRequest::set(zpath::topic(result.name), encode_topic(*node),
+                                          replies[i].stat.version));
+          indexes.push_back(i);
+        }
+        if (writes.empty()) return answer({});
+        impl->zk.submit_all(std::move(writes),
+                            impl->guard([on_written, indexes](std::vector<ZkReply> results) {
+                              on_written(indexes, results);
+                            }));
+      }));
 }
 
 // ----------------------------------------------------------------------------------- auto-create
@@ -604,8 +604,9 @@ kmsg::ErrorCode TopicAdmin::auto_create(const std::string& name) {
                   const CreateTopicResult& result = results.front();
                   if (result.error != ErrorCode::request_timed_out &&
                       result.error != ErrorCode::topic_already_exists)
-                    log::warn(kLog, "topic not created automatically", "topic={} error={} why=\"{}\"",
-                              name, kmsg::error_name(result.error), result.message.value_or(""));
+                    log::warn(kLog, "topic not created automatically",
+                              "topic={} error={} why=\"{}\"", name, kmsg::error_name(result.error),
+                              result.message.value_or(""));
                 });
   return ErrorCode::leader_not_available;
 }

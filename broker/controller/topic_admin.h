@@ -34,10 +34,10 @@ struct CreateTopicResult {
   std::string name;
   kmsg::ErrorCode error = kmsg::ErrorCode::none;
   std::optional<std::string> message;
-  kmsg::Uuid topic_id;            // zero on error and when only validated
-  int32_t num_partitions = -1;    // -1 on error
+  kmsg::Uuid topic_id;          // zero on error and when only validated
+  int32_t num_partitions = -1;  // -1 on error
   int16_t replication_factor = -1;
-  ConfigMap configs;              // the topic's own, to be shown over the broker's defaults
+  ConfigMap configs;  // the topic's own, to be shown over the broker's defaults
 };
 struct DeleteTopicResult {
   std::optional<std::string> name;  // filled in for a known id
@@ -51,9 +51,9 @@ struct CreatePartitionsResult {
 };
 
 struct TopicAdminOptions {
-  int32_t num_partitions = 1;               // num.partitions
-  int16_t default_replication_factor = 1;   // default.replication.factor
-  bool delete_topic_enable = true;          // delete.topic.enable
+  int32_t num_partitions = 1;              // num.partitions
+  int16_t default_replication_factor = 1;  // default.replication.factor
+  bool delete_topic_enable = true;         // delete.topic.enable
   int32_t offsets_topic_num_partitions = 50;
   int16_t offsets_topic_replication_factor = 3;
   int32_t offsets_topic_segment_bytes = 104857600;
@@ -80,11 +80,12 @@ class TopicAdmin {
   TopicAdmin(rt::World& world, ZkClient& zk, TopicAdminHost& host, TopicAdminOptions options);
   ~TopicAdmin();
 
-  // One result for each entry of the request, in its order. Not the controller: not_controller each.
+  // One result for each entry of the request, in its order. Not the controller: not_controller
+  // each.
   void create_topics(const kmsg::CreateTopicsRequest& request,
                      Fn<void(std::vector<CreateTopicResult>)> done);
-  // `version` decides the code for disabled deletion. Name and id both given in one entry is for the
-  // caller to refuse (invalid_request for the whole request).
+  // `version` decides the code for disabled deletion. Name and id both given in one entry is for
+  // the caller to refuse (invalid_request for the whole request).
   void delete_topics(const kmsg::DeleteTopicsRequest& request, int16_t version,
                      Fn<void(std::vector<DeleteTopicResult>)> done);
   void create_partitions(const kmsg::CreatePartitionsRequest& request,

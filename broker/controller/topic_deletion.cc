@@ -1,5 +1,5 @@
-// Room broker/controller: deletion of topics, from the mark in /admin/delete_topics to the last znode.
-// Source: Kafka's TopicDeletionManager (behaviour).
+// Room broker/controller: deletion of topics, from the mark in /admin/delete_topics to the last
+// znode. Source: Kafka's TopicDeletionManager (behaviour).
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -11,16 +11,17 @@ namespace ottla::broker {
 
 void Controller::on_topic_deletion() {
   zk_.submit(ZkRequest::children(zpath::kDeleteTopics, true), guard([this](ZkReply reply) {
-    if (reply.error == ZkError::session_expired) return;
-    std::vector<ZkRequest> removes;
-    for (const std::string& name : reply.children) {
-      if (!options_.delete_topic_enable || !state_.topics.contains(name))
-        removes.push_back(ZkRequest::remove(zpath::delete_topic(name)));
-      else if (state_.to_delete.insert(name).second)
-        environment_.note(fmt::format("topic deletion begins topic={}", name));
-    }
-    guarded(std::move(removes), [this](Replies) { resume_deletions([this] { finish(); }); });
-  }));
+               if (reply.error == ZkError::session_expired) return;
+               std::vector<ZkRequest> removes;
+               for (const std::string& name : reply.children) {
+                 if (!options_.delete_topic_enable || !state_.topics.contains(name))
+                   removes.push_back(ZkRequest::remove(zpath::delete_topic(name)));
+                 else if (state_.to_delete.insert(name).second)
+                   environment_.note(fmt::format("topic deletion begins topic={}", name));
+               }
+               guarded(std::move(removes),
+                       [this](Replies) { resume_deletions([this] { finish(); }); });
+             }));
 }
 
 // Finishes topics whose replicas are all gone, starts those that may start.
@@ -34,9 +35,8 @@ void Controller::resume_deletions(Next next) {
         any_started |= phase == ReplicaPhase::deletion_started;
       }
     if (all_deleted) {
-      complete_deletion(name, [this, next = std::move(next)]() mutable {
-        resume_deletions(std::move(next));
-      });
+      complete_deletion(
+          name, [this, next = std::move(next)]() mutable { resume_deletions(std::move(next)); });
       return;
     }
     if (!any_started && !state_.deletion_ineligible.contains(name)) startable.push_back(name);
@@ -77,9 +77,9 @@ void Controller::start_deletion(std::vector<std::string> topics, Next next) {
     send(removal);
     // A topic none of whose partitions has a replica (an empty assignment) is done at once.
     bool empty_topic = std::any_of(topics.begin(), topics.end(), [&](const std::string& name) {
-      return std::none_of(told.begin(), told.end(), [&](const ReplicaKey& replica) {
-        return replica.tp.topic == name;
-      }) && !state_.deletion_ineligible.contains(name);
+      return std::none_of(told.begin(), told.end(),
+                          [&](const ReplicaKey& replica) { return replica.tp.topic == name; }) &&
+             !state_.deletion_ineligible.contains(name);
     });
     if (empty_topic) return resume_deletions(std::move(next));
     next();
@@ -104,27 +104,27 @@ void Controller::on_stop_replica_answer(const Event& event) {
 void Controller::complete_deletion(const std::string& topic, Next next) {
   zk_.submit(ZkRequest::children(zpath::partitions(topic)),
              guard([this, topic, next = std::move(next)](ZkReply reply) mutable {
-    if (reply.error == ZkError::session_expired) return;
-    std::vector<ZkRequest> removes;
-    for (const std::string& index : reply.children) {
-      std::string path = zpath::partitions(topic) + "/" + index;
-      removes.push_back(ZkRequest::remove(path + "/state"));
-      removes.push_back(ZkRequest::remove(path));
-    }
-    if (reply.ok()) removes.push_back(ZkRequest::remove(zpath::partitions(topic)));
-    removes.push_back(ZkRequest::remove(zpath::topic(topic)));
-    removes.push_back(ZkRequest::remove(zpath::config("topics", topic)));
-    removes.push_back(ZkRequest::remove(zpath::delete_topic(topic)));
-    guarded(std::move(removes), [this, topic, next = std::move(next)](Replies) mutable {
-      state_.topics.erase(topic);
-      state_.to_delete.erase(topic);
-      state_.deletion_ineligible.erase(topic);
-      for (auto& [broker, tps] : state_.offline_replicas)
-        std::erase_if(tps, [&](const TopicPartition& tp) { return tp.topic == topic; });
-      environment_.note(fmt::format("topic deleted topic={}", topic));
-      next();
-    });
-  }));
+               if (reply.error == ZkError::session_expired) return;
+               std::vector<ZkRequest> removes;
+               for (const std::string& index : reply.children) {
+                 std::string path = zpath::partitions(topic) + "/" + index;
+                 removes.push_back(ZkRequest::remove(path + "/state"));
+                 removes.push_back(ZkRequest::remove(path));
+               }
+               if (reply.ok()) removes.push_back(ZkRequest::remove(zpath::partitions(topic)));
+               removes.push_back(ZkRequest::remove(zpath::topic(topic)));
+               removes.push_back(ZkRequest::remove(zpath::config("topics", topic)));
+               removes.push_back(ZkRequest::remove(zpath::delete_topic(topic)));
+               guarded(std::move(removes), [this, topic, next = std::move(next)](Replies) mutable {
+                 state_.topics.erase(topic);
+                 state_.to_delete.erase(topic);
+                 state_.deletion_ineligible.erase(topic);
+                 for (auto& [broker, tps] : state_.offline_replicas)
+                   std::erase_if(tps, [&](const TopicPartition& tp) { return tp.topic == topic; });
+                 environment_.note(fmt::format("topic deleted topic={}", topic));
+                 next();
+               });
+             }));
 }
 
 }  // namespace ottla::broker

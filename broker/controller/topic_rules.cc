@@ -67,7 +67,8 @@ AssignmentOutcome plan_topic(const kmsg::CreateTopicsRequest::CreatableTopic& to
                              const std::vector<BrokerRack>& brokers, Prng& prng) {
   if (topic.assignments.empty())
     return assign_replicas(
-        brokers, topic.num_partitions == kNoPartitions ? options.num_partitions : topic.num_partitions,
+        brokers,
+        topic.num_partitions == kNoPartitions ? options.num_partitions : topic.num_partitions,
         topic.replication_factor == kNoReplicationFactor ? options.default_replication_factor
                                                          : topic.replication_factor,
         prng);
@@ -109,23 +110,26 @@ AssignmentOutcome plan_new_partitions(
     const kmsg::CreatePartitionsRequest::CreatePartitionsTopic& topic, const TopicNode& existing,
     const std::vector<BrokerRack>& brokers, Prng& prng) {
   if (existing.reassigning())
-    return refused(ErrorCode::reassignment_in_progress,
-                   fmt::format("A partition reassignment is in progress for the topic '{}'.",
-                               topic.name));
+    return refused(
+        ErrorCode::reassignment_in_progress,
+        fmt::format("A partition reassignment is in progress for the topic '{}'.", topic.name));
   auto count = static_cast<int32_t>(existing.partitions.size());
   int64_t added = int64_t{topic.count} - count;
   if (added < 0)
     return refused(ErrorCode::invalid_partitions,
                    fmt::format("Topic currently has {} partitions, which is higher than the "
-                               "requested {}.", count, topic.count));
+                               "requested {}.",
+                               count, topic.count));
   if (added == 0)
     return refused(ErrorCode::invalid_partitions,
                    fmt::format("Topic already has {} partitions.", count));
   auto first = existing.partitions.find(0);
   if (first == existing.partitions.end() || first->second.empty())
-    return refused(ErrorCode::unknown_server_error,
-                   fmt::format("Unexpected existing replica assignment for topic '{}', partition id "
-                               "0 is missing.", topic.name));
+    return refused(
+        ErrorCode::unknown_server_error,
+        fmt::format("Unexpected existing replica assignment for topic '{}', partition id "
+                    "0 is missing.",
+                    topic.name));
   size_t factor = first->second.size();
   if (!topic.assignments) {
     auto start = std::find_if(brokers.begin(), brokers.end(), [&](const BrokerRack& broker) {
@@ -138,7 +142,8 @@ AssignmentOutcome plan_new_partitions(
   std::vector<int32_t> unknown;
   for (const auto& assignment : *topic.assignments)
     for (int32_t id : assignment.broker_ids)
-      if (std::none_of(brokers.begin(), brokers.end(), [&](const BrokerRack& b) { return b.id == id; }) &&
+      if (std::none_of(brokers.begin(), brokers.end(),
+                       [&](const BrokerRack& b) { return b.id == id; }) &&
           std::find(unknown.begin(), unknown.end(), id) == unknown.end())
         unknown.push_back(id);
   if (!unknown.empty())
@@ -147,20 +152,22 @@ AssignmentOutcome plan_new_partitions(
   if (topic.assignments->size() != static_cast<size_t>(added))
     return refused(ErrorCode::invalid_replica_assignment,
                    fmt::format("Increasing the number of partitions by {} but {} assignments "
-                               "provided.", added, topic.assignments->size()));
+                               "provided.",
+                               added, topic.assignments->size()));
   AssignmentOutcome out;
   std::vector<int32_t> odd, odd_factors;
   for (size_t i = 0; i < topic.assignments->size(); ++i) {
     const auto& replicas = (*topic.assignments)[i].broker_ids;
     int32_t partition = count + static_cast<int32_t>(i);
     if (replicas.empty())
-      return refused(ErrorCode::invalid_replica_assignment,
-                     fmt::format("Cannot have replication factor of 0 for partition id {}.",
-                                 partition));
+      return refused(
+          ErrorCode::invalid_replica_assignment,
+          fmt::format("Cannot have replication factor of 0 for partition id {}.", partition));
     if (repeats(replicas))
       return refused(ErrorCode::invalid_replica_assignment,
                      fmt::format("Duplicate brokers not allowed in replica assignment: {} for "
-                                 "partition id {}.", joined(replicas), partition));
+                                 "partition id {}.",
+                                 joined(replicas), partition));
     if (replicas.size() != factor) {
       odd.push_back(partition);
       odd_factors.push_back(static_cast<int32_t>(replicas.size()));
@@ -168,10 +175,12 @@ AssignmentOutcome plan_new_partitions(
     out.assignment[partition] = replicas;
   }
   if (!odd.empty())
-    return refused(ErrorCode::invalid_replica_assignment,
-                   fmt::format("Inconsistent replication factor between partitions, partition 0 has "
-                               "{} while partitions [{}] have replication factors [{}], "
-                               "respectively.", factor, joined(odd), joined(odd_factors)));
+    return refused(
+        ErrorCode::invalid_replica_assignment,
+        fmt::format("Inconsistent replication factor between partitions, partition 0 has "
+                    "{} while partitions [{}] have replication factors [{}], "
+                    "respectively.",
+                    factor, joined(odd), joined(odd_factors)));
   return out;
 }
 

@@ -12,7 +12,7 @@
 
 namespace ottla::broker {
 
-inline constexpr int32_t kNoPartitions = -1;       // "the broker's default"
+inline constexpr int32_t kNoPartitions = -1;  // "the broker's default"
 inline constexpr int16_t kNoReplicationFactor = -1;
 inline constexpr size_t kMaxTopicNameLength = 249;
 

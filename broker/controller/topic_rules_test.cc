@@ -1,5 +1,5 @@
-// Refusals of topic administration, with the codes and texts that live Kafka 3.9.1 brokers gave, and
-// replica assignment.
+// Refusals of topic administration, with the codes and texts that live Kafka 3.9.1 brokers gave,
+// and replica assignment.
 #include "broker/controller/topic_rules.h"
 
 #include <catch2/catch.hpp>
@@ -11,7 +11,8 @@ using kmsg::ErrorCode;
 using Creatable = kmsg::CreateTopicsRequest::CreatableTopic;
 using Growing = kmsg::CreatePartitionsRequest::CreatePartitionsTopic;
 
-Creatable topic(int32_t partitions, int16_t factor, std::vector<std::vector<int32_t>> assigned = {}) {
+Creatable topic(int32_t partitions, int16_t factor,
+                std::vector<std::vector<int32_t>> assigned = {}) {
   Creatable out;
   out.name = "e1";
   out.num_partitions = partitions;
@@ -51,7 +52,8 @@ TEST_CASE("counts and explicit assignments of new topics") {
   CHECK(plan(topic(1, 3)).message == "Replication factor: 3 larger than available brokers: 1.");
   CHECK(plan(topic(1, 1, {{0}})).error == ErrorCode::invalid_request);
   CHECK(plan(topic(-1, 1, {{0}})).message ==
-        "Both numPartitions or replicationFactor and replicasAssignments were set. Both cannot be used "
+        "Both numPartitions or replicationFactor and replicasAssignments were set. Both cannot be "
+        "used "
         "at the same time.");
   CHECK(plan(topic(-1, -1, {{7}})).assignment == Assignment{{0, {7}}});
   CHECK(plan(topic(-1, -1)).assignment == Assignment{{0, {0}}});
@@ -88,7 +90,8 @@ TEST_CASE("new partitions") {
         "Topic currently has 5 partitions, which is higher than the requested 0.");
   CHECK(plan(-1).error == ErrorCode::invalid_partitions);
   CHECK(plan(7).assignment == Assignment{{5, {0}}, {6, {0}}});
-  CHECK(plan(6, Lists{}).message == "Increasing the number of partitions by 1 but 0 assignments provided.");
+  CHECK(plan(6, Lists{}).message ==
+        "Increasing the number of partitions by 1 but 0 assignments provided.");
   CHECK(plan(6, Lists{{0}, {0}}).message ==
         "Increasing the number of partitions by 1 but 2 assignments provided.");
   CHECK(plan(6, Lists{{7}}).message == "Unknown broker(s) in replica assignment: 7.");
@@ -111,7 +114,8 @@ TEST_CASE("assignment: leaders in turn, followers shifted, racks apart") {
   CHECK(plan.assignment[5] == std::vector<int32_t>{0, 2, 3});
   CHECK(plan.assignment[9] == std::vector<int32_t>{4, 1, 2});
 
-  std::vector<BrokerRack> racks = {{0, "r1"}, {1, "r3"}, {2, "r3"}, {3, "r2"}, {4, "r2"}, {5, "r1"}};
+  std::vector<BrokerRack> racks = {{0, "r1"}, {1, "r3"}, {2, "r3"},
+                                   {3, "r2"}, {4, "r2"}, {5, "r1"}};
   auto aware = assign_replicas(racks, 7, 3, prng, 0);
   CHECK(aware.assignment[0] == std::vector<int32_t>{0, 3, 1});
   CHECK(aware.assignment[1] == std::vector<int32_t>{3, 1, 5});

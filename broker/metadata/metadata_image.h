@@ -58,7 +58,8 @@ using MetadataPtr = std::shared_ptr<const MetadataImage>;
 
 class MetadataImage {
  public:
-  // Which topics and partitions the request took away (leader -2): their coordinators and logs care.
+  // Which topics and partitions the request took away (leader -2): their coordinators and logs
+  // care.
   struct Change {
     MetadataPtr image;
     std::vector<std::pair<std::string, int32_t>> deleted_partitions;
@@ -77,8 +78,8 @@ class MetadataImage {
   const std::map<std::string, std::shared_ptr<const TopicView>, std::less<>>& topics() const {
     return topics_;
   }
-  const TopicView* topic(std::string_view name) const;   // null: unknown
-  const TopicView* topic(const kmsg::Uuid& id) const;    // null: unknown
+  const TopicView* topic(std::string_view name) const;  // null: unknown
+  const TopicView* topic(const kmsg::Uuid& id) const;   // null: unknown
   const PartitionView* partition(std::string_view topic, int32_t index) const;
 
  private:

@@ -20,7 +20,8 @@ kmsg::UpdateMetadataRequest request(std::vector<int32_t> brokers) {
   }
   return out;
 }
-void add(kmsg::UpdateMetadataRequest& out, const std::string& topic, int32_t partition, int32_t leader) {
+void add(kmsg::UpdateMetadataRequest& out, const std::string& topic, int32_t partition,
+         int32_t leader) {
   auto& state = out.topic_states.emplace_back();
   state.topic_name = topic;
   state.topic_id = *kmsg::Uuid::from_string("yrHP8pdTTl-15EDiMQmS5Q");

@@ -72,8 +72,10 @@ bool decode_multi(wire::Reader& r, const ZkRequest& request, std::string_view ch
         break;
       }
       case OpCode::remove:
-      case OpCode::check: break;
-      default: return false;
+      case OpCode::check:
+        break;
+      default:
+        return false;
     }
     // What comes after the failing operation is no reason of its own.
     if (reply.ok() && result.error != ZkError::ok) reply.error = result.error;
@@ -148,8 +150,10 @@ void encode_zk_body(wire::Writer& w, const ZkRequest& request, std::string_view 
       body.version = request.version;
       return body.encode(w);
     }
-    case OpCode::multi: return encode_multi(w, request, chroot);
-    default: return;  // closeSession, ping: no body
+    case OpCode::multi:
+      return encode_multi(w, request, chroot);
+    default:
+      return;  // closeSession, ping: no body
   }
 }
 
@@ -199,8 +203,10 @@ bool decode_zk_body(wire::Reader& r, const ZkRequest& request, std::string_view 
       reply.stat = body.stat;
       return true;
     }
-    case OpCode::multi: return decode_multi(r, request, chroot, reply);
-    default: return true;
+    case OpCode::multi:
+      return decode_multi(r, request, chroot, reply);
+    default:
+      return true;
   }
 }
 

@@ -1,6 +1,6 @@
-// ZkRequest and ZkReply as frames of ZooKeeper's client protocol: what stands after the xid and the op
-// code, and after the reply header. `chroot` is put before paths on the way out and taken off on the
-// way in. Decoding is bounded and never trusts a count. Source: ZooKeeper, zookeeper.jute.
+// ZkRequest and ZkReply as frames of ZooKeeper's client protocol: what stands after the xid and the
+// op code, and after the reply header. `chroot` is put before paths on the way out and taken off on
+// the way in. Decoding is bounded and never trusts a count. Source: ZooKeeper, zookeeper.jute.
 #pragma once
 
 #include <string>

@@ -9,8 +9,9 @@ namespace ottla::broker {
 namespace {
 
 std::unexpected<Error> refuse(std::string_view text, std::string_view why) {
-  return fail(Errc::invalid,
-              fmt::format("zookeeper.connect={}: {}; allowed: host:port,host:port/chroot", text, why));
+  return fail(
+      Errc::invalid,
+      fmt::format("zookeeper.connect={}: {}; allowed: host:port,host:port/chroot", text, why));
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -52,8 +53,7 @@ Result<ConnectString> parse_connect_string(std::string_view text) {
       endpoint.host = host;
       if (has_port) {
         std::string_view port = one.substr(colon + 1);
-        auto [end, error] =
-            std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
+        auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
         if (error != std::errc() || end != port.data() + port.size() || endpoint.port == 0)
           return refuse(text, "a port that is no number from 1 to 65535");
       }

@@ -42,7 +42,8 @@ int32_t java_string_hash(std::string_view utf8) {
 }
 
 std::vector<std::string> properties_order(std::vector<std::string> keys) {
-  // Within a bin, order of insertion (doubling keeps it well enough: at this load few bins hold two).
+  // Within a bin, order of insertion (doubling keeps it well enough: at this load few bins hold
+  // two).
   return in_bins(std::move(keys), 0x7fffffff, false);
 }
 

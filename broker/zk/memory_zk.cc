@@ -25,9 +25,9 @@ std::string MemoryEnsemble::data(const std::string& path) const {
 std::vector<std::string> MemoryEnsemble::children(const std::string& path) const {
   std::string prefix = path == "/" ? "/" : path + "/";
   std::vector<std::string> out;
-  for (auto it = nodes_.lower_bound(prefix); it != nodes_.end() && it->first.starts_with(prefix); ++it)
-    if (it->first.size() > prefix.size() &&
-        it->first.find('/', prefix.size()) == std::string::npos)
+  for (auto it = nodes_.lower_bound(prefix); it != nodes_.end() && it->first.starts_with(prefix);
+       ++it)
+    if (it->first.size() > prefix.size() && it->first.find('/', prefix.size()) == std::string::npos)
       out.push_back(it->first.substr(prefix.size()));
   return out;
 }
@@ -118,7 +118,8 @@ ZkError MemoryEnsemble::write(const ZkRequest& request, int64_t session_id, ZkOp
       events.push_back({ZkEventType::data_changed, path});
       return ZkError::ok;
     }
-    default: return ZkError::unimplemented;
+    default:
+      return ZkError::unimplemented;
   }
 }
 
@@ -145,9 +146,13 @@ ZkReply MemoryEnsemble::execute(const ZkRequest& request, MemoryZkClient* client
   switch (request.op) {
     case OpCode::exists:
     case OpCode::get_data:
-    case OpCode::get_children2: read(request, client, reply); return reply;
-    case OpCode::sync: return reply;
-    default: break;
+    case OpCode::get_children2:
+      read(request, client, reply);
+      return reply;
+    case OpCode::sync:
+      return reply;
+    default:
+      break;
   }
   ++zxid_;
   std::vector<Undo> undo;

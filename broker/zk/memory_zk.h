@@ -1,7 +1,8 @@
 // MemoryEnsemble: a ZooKeeper tree in memory with sessions and one-shot watches, for tests of rooms
-// that speak to ZkClient. Nothing happens until run(): each request is then carried out in the order
-// of submission, events before replies. Not a model of the server: no ACLs, no quotas, no faults of
-// its own (tests expire sessions and lose replies by hand). Source: ZooKeeper Programmer's Guide.
+// that speak to ZkClient. Nothing happens until run(): each request is then carried out in the
+// order of submission, events before replies. Not a model of the server: no ACLs, no quotas, no
+// faults of its own (tests expire sessions and lose replies by hand). Source: ZooKeeper
+// Programmer's Guide.
 #pragma once
 
 #include <deque>

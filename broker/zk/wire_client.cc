@@ -1,5 +1,5 @@
-// Room broker/zk: the session over a connection. Runs on the loop of its World; nothing here blocks.
-// What happens on a loss of the connection or of the session is told in wire_client.h.
+// Room broker/zk: the session over a connection. Runs on the loop of its World; nothing here
+// blocks. What happens on a loss of the connection or of the session is told in wire_client.h.
 // Source: ZooKeeper Programmer's Guide (sessions, watches); client behaviour of KafkaZkClient.
 #include "broker/zk/wire_client.h"
 
@@ -195,17 +195,18 @@ void WireClient::on_chroot_checked(ZkReply reply) {
   for (size_t at = 1; at != std::string::npos;) {
     at = chroot.find('/', at + 1);
     bool last = at == std::string::npos;
-    submit_internal(ZkRequest::create(chroot.substr(0, at), std::nullopt), [this, last](ZkReply made) {
-      if (made.error == ZkError::connection_loss || !last) return;
-      if (made.ok() || made.error == ZkError::node_exists) {
-        chroot_ready_ = true;
-        enter_connected();
-      } else {
-        last_failure_ = fmt::format("the chroot {} cannot be made: {}", options_.servers.chroot,
-                                    jute::error_name(made.error));
-        on_lost("the chroot cannot be made");
-      }
-    });
+    submit_internal(
+        ZkRequest::create(chroot.substr(0, at), std::nullopt), [this, last](ZkReply made) {
+          if (made.error == ZkError::connection_loss || !last) return;
+          if (made.ok() || made.error == ZkError::node_exists) {
+            chroot_ready_ = true;
+            enter_connected();
+          } else {
+            last_failure_ = fmt::format("the chroot {} cannot be made: {}", options_.servers.chroot,
+                                        jute::error_name(made.error));
+            on_lost("the chroot cannot be made");
+          }
+        });
   }
 }
 
@@ -215,8 +216,9 @@ void WireClient::enter_connected() {
   if (start_timer_) start_timer_->cancel();
   auto alive = alive_;
   log::info(kLog, fresh_session_ ? "session established" : "session reconnected",
-            "session=0x{:x} timeout_ms={} server={}", static_cast<uint64_t>(credentials_.session_id),
-            negotiated_timeout_ms_, rt::to_string(connection_->peer()));
+            "session=0x{:x} timeout_ms={} server={}",
+            static_cast<uint64_t>(credentials_.session_id), negotiated_timeout_ms_,
+            rt::to_string(connection_->peer()));
   notify(fresh_session_ ? ZkSessionEvent::connected : ZkSessionEvent::reconnected);
   if (!*alive) return;
   if (auto ready = std::exchange(ready_, nullptr)) ready({});
@@ -381,10 +383,14 @@ bool WireClient::on_frame(Bytes frame) {
   if (zxid > 0) last_zxid_ = std::max(last_zxid_, zxid);
   switch (xid) {
     case kXidPing:
-    case kXidSetWatches: return true;
-    case kXidAuth: return on_auth_reply(error);
-    case kXidNotification: return on_notification(r);
-    default: return on_reply(xid, error, r);
+    case kXidSetWatches:
+      return true;
+    case kXidAuth:
+      return on_auth_reply(error);
+    case kXidNotification:
+      return on_notification(r);
+    default:
+      return on_reply(xid, error, r);
   }
 }
 
@@ -439,7 +445,8 @@ bool WireClient::on_notification(wire::Reader& r) {
   }
   if (type < 1 || type > 4) return true;
   auto event = static_cast<ZkEventType>(type);
-  watches_.erase({event == ZkEventType::children_changed ? WatchKind::child : WatchKind::data, path});
+  watches_.erase(
+      {event == ZkEventType::children_changed ? WatchKind::child : WatchKind::data, path});
   if (event != ZkEventType::children_changed) watches_.erase({WatchKind::exist, path});
   if (event == ZkEventType::deleted) watches_.erase({WatchKind::child, path});
   ZkEvent told{event, without_chroot(options_.servers.chroot, path)};
@@ -548,7 +555,8 @@ void WireClient::tick() {
   if (!connection_) return;
   Instant now = world_.loop.now();
   int64_t third_ns = ms_to_ns(negotiated_timeout_ms_) / 3;
-  if (now - last_received_ >= 2 * third_ns) return on_lost("nothing heard for two thirds of the timeout");
+  if (now - last_received_ >= 2 * third_ns)
+    return on_lost("nothing heard for two thirds of the timeout");
   if (now - last_sent_ >= third_ns) {
     wire::Writer w = begin_frame();
     w.i32(kXidPing);

@@ -1,8 +1,9 @@
-// WireClient: a ZooKeeper session over rt::Net. One connection at a time, requests pipelined on it up
-// to max_in_flight; pings at a third of the timeout; on loss tries the other servers of the connect
-// string, sets its watches again, sends what may be retried again; on expiry fails what is queued and
-// opens a new session. Decoding is bounded; a reply that does not decode ends the connection.
-// Runs on the loop of its World. Source: ZooKeeper Programmer's Guide, "ZooKeeper Sessions", "Watches".
+// WireClient: a ZooKeeper session over rt::Net. One connection at a time, requests pipelined on it
+// up to max_in_flight; pings at a third of the timeout; on loss tries the other servers of the
+// connect string, sets its watches again, sends what may be retried again; on expiry fails what is
+// queued and opens a new session. Decoding is bounded; a reply that does not decode ends the
+// connection. Runs on the loop of its World. Source: ZooKeeper Programmer's Guide, "ZooKeeper
+// Sessions", "Watches".
 #pragma once
 
 #include <deque>
@@ -50,8 +51,8 @@ class WireClient final : public ZkClient {
   ZkSessionCredentials session() const override { return credentials_; }
 
   // Connects with the credentials of an earlier run and closes that session. `done`: true when the
-  // session is certainly gone (closed now or expired before), an error when no server could be asked
-  // within timeout_ms. Nothing but that session is touched.
+  // session is certainly gone (closed now or expired before), an error when no server could be
+  // asked within timeout_ms. Nothing but that session is touched.
   static std::unique_ptr<WireClient> end_session(rt::World& world, WireClientOptions options,
                                                  ZkSessionCredentials old,
                                                  Fn<void(Result<void>)> done);

@@ -90,8 +90,7 @@ ZkRequest ZkRequest::add_auth(std::string scheme, std::string auth) {
   return r;
 }
 
-void ZkClient::submit_all(std::vector<ZkRequest> requests,
-                          Fn<void(std::vector<ZkReply>)> done) {
+void ZkClient::submit_all(std::vector<ZkRequest> requests, Fn<void(std::vector<ZkReply>)> done) {
   OTTLA_CHECK(!requests.empty());
   struct Batch {
     std::vector<ZkReply> replies;

@@ -1,11 +1,12 @@
 // ZkClient: what the broker asks of a ZooKeeper session. Paths are relative to the chroot; results
-// come in the order of the requests. Implementations: wire_client.h (sockets, real or simulated) and
-// memory_zk.h (tests). Everything runs on one loop; no call completes from inside submit().
+// come in the order of the requests. Implementations: wire_client.h (sockets, real or simulated)
+// and memory_zk.h (tests). Everything runs on one loop; no call completes from inside submit().
 //
 // Lost connections: a request with `retry` (the default) stays queued and is sent again after the
-// session reconnects, so that its caller sees connection_loss never and session_expired once. A write
-// whose reply was lost may thus be executed twice: callers treat node_exists, no_node and bad_version
-// after a retry by reading who owns the node. Source: ZooKeeper Programmer's Guide, "Handling Errors".
+// session reconnects, so that its caller sees connection_loss never and session_expired once. A
+// write whose reply was lost may thus be executed twice: callers treat node_exists, no_node and
+// bad_version after a retry by reading who owns the node. Source: ZooKeeper Programmer's Guide,
+// "Handling Errors".
 #pragma once
 
 #include <cstdint>
@@ -58,7 +59,8 @@ struct ZkRequest {
   static ZkRequest check(std::string path, int32_t version);
   static ZkRequest multi(std::vector<ZkRequest> ops);
   static ZkRequest get_acl(std::string path);
-  static ZkRequest set_acl(std::string path, std::vector<jute::ACL> acl, int32_t version = kAnyVersion);
+  static ZkRequest set_acl(std::string path, std::vector<jute::ACL> acl,
+                           int32_t version = kAnyVersion);
   static ZkRequest sync(std::string path);
   static ZkRequest add_auth(std::string scheme, std::string auth);
 };
@@ -74,7 +76,7 @@ struct ZkReply {
   bool retried = false;         // the connection was lost once under this request
   std::string path;             // create
   std::optional<std::string> data;
-  ZkStat stat;  // create, get, set, exists, children, get_acl, set_acl
+  ZkStat stat;                        // create, get, set, exists, children, get_acl, set_acl
   std::vector<std::string> children;  // sorted
   std::vector<jute::ACL> acl;
   std::vector<ZkOpResult> ops;
@@ -82,21 +84,27 @@ struct ZkReply {
 };
 using ZkDone = Fn<void(ZkReply)>;
 
-enum class ZkEventType : int32_t { created = 1, deleted = 2, data_changed = 3, children_changed = 4 };
+enum class ZkEventType : int32_t {
+  created = 1,
+  deleted = 2,
+  data_changed = 3,
+  children_changed = 4
+};
 struct ZkEvent {
   ZkEventType type;
   std::string path;
 };
 
 enum class ZkSessionEvent {
-  connected,       // a new session; its id differs from the last one's
-  reconnected,     // the same session, on another connection; watches are set again
-  disconnected,    // trying other servers
-  expired,         // the session is gone with its ephemerals; a new one is tried at once
+  connected,     // a new session; its id differs from the last one's
+  reconnected,   // the same session, on another connection; watches are set again
+  disconnected,  // trying other servers
+  expired,       // the session is gone with its ephemerals; a new one is tried at once
   auth_failed,
 };
 
-// Events come in the order in which the server sent them, each before any reply that shows its effect.
+// Events come in the order in which the server sent them, each before any reply that shows its
+// effect.
 class ZkListener {
  public:
   virtual ~ZkListener() = default;
@@ -119,7 +127,8 @@ class ZkClient {
   virtual void add_listener(ZkListener* listener) = 0;
   virtual void remove_listener(ZkListener* listener) = 0;
   virtual bool connected() const = 0;
-  virtual ZkSessionCredentials session() const = 0;  // id 0 before the first connect and after expiry
+  virtual ZkSessionCredentials session()
+      const = 0;  // id 0 before the first connect and after expiry
 };
 
 }  // namespace ottla::broker

@@ -21,13 +21,27 @@ void put_json_text(std::string& out, std::string_view text) {
   out += '"';
   for (char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<uint8_t>(c) < 0x20)
           out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
@@ -165,12 +179,23 @@ std::string config(std::string_view entity_type, std::string_view name) {
   return fmt::format("/config/{}/{}", entity_type, name);
 }
 const std::vector<std::string>& persistent() {
-  static const std::vector<std::string> paths = {
-      "/consumers",       "/brokers",          "/brokers/ids",    "/brokers/topics",
-      "/config",          "/config/changes",   "/admin",          "/admin/delete_topics",
-      "/brokers/seqid",   "/isr_change_notification", "/latest_producer_id_block",
-      "/log_dir_event_notification", "/config/topics", "/config/clients", "/config/users",
-      "/config/brokers",  "/config/ips"};
+  static const std::vector<std::string> paths = {"/consumers",
+                                                 "/brokers",
+                                                 "/brokers/ids",
+                                                 "/brokers/topics",
+                                                 "/config",
+                                                 "/config/changes",
+                                                 "/admin",
+                                                 "/admin/delete_topics",
+                                                 "/brokers/seqid",
+                                                 "/isr_change_notification",
+                                                 "/latest_producer_id_block",
+                                                 "/log_dir_event_notification",
+                                                 "/config/topics",
+                                                 "/config/clients",
+                                                 "/config/users",
+                                                 "/config/brokers",
+                                                 "/config/ips"};
   return paths;
 }
 }  // namespace zpath
@@ -241,9 +266,8 @@ Result<BrokerRegistration> decode_broker(int32_t id, std::string_view json) {
 }
 
 std::string encode_controller(const ControllerNode& node) {
-  return fmt::format(
-      R"({{"version":2,"brokerid":{},"timestamp":"{}","kraftControllerEpoch":{}}})", node.broker_id,
-      node.timestamp_ms, node.kraft_epoch);
+  return fmt::format(R"({{"version":2,"brokerid":{},"timestamp":"{}","kraftControllerEpoch":{}}})",
+                     node.broker_id, node.timestamp_ms, node.kraft_epoch);
 }
 Result<ControllerNode> decode_controller(std::string_view json) {
   auto object = parse_object(json);

@@ -1,6 +1,7 @@
-// The znodes of a Kafka cluster: their paths, and their JSON, written byte for byte as Kafka 3.9 does
-// (fields in Scala's hash order where an object has five or more) and read with tolerance for unknown
-// fields and older versions. Pure functions. Source: Kafka's ZooKeeper layout (zk/ZkData), KIP-516.
+// The znodes of a Kafka cluster: their paths, and their JSON, written byte for byte as Kafka 3.9
+// does (fields in Scala's hash order where an object has five or more) and read with tolerance for
+// unknown fields and older versions. Pure functions. Source: Kafka's ZooKeeper layout (zk/ZkData),
+// KIP-516.
 #pragma once
 
 #include <cstdint>

@@ -25,21 +25,26 @@ TEST_CASE("a broker's registration is written as Kafka writes it") {
   broker.rack = "a";
   broker.endpoints = {{"IN", "::1", 9093, 1}, {"OUT", "h", 9092, 1}};
   json = encode_broker(broker);
-  CHECK(json.find(R"("endpoints":["IN://[::1]:9093","OUT://h:9092"],"rack":"a","jmx_port":-1,"port":-1,"host":null)") !=
-        std::string::npos);
+  CHECK(
+      json.find(
+          R"("endpoints":["IN://[::1]:9093","OUT://h:9092"],"rack":"a","jmx_port":-1,"port":-1,"host":null)") !=
+      std::string::npos);
   CHECK(*decode_broker(1, json) == broker);
 }
 
 TEST_CASE("older registrations are read") {
-  auto one = decode_broker(7, R"({"version":1,"host":"h","port":9092,"jmx_port":1,"timestamp":"5"})");
+  auto one =
+      decode_broker(7, R"({"version":1,"host":"h","port":9092,"jmx_port":1,"timestamp":"5"})");
   REQUIRE(one);
   CHECK(one->endpoints == std::vector<BrokerEndpoint>{{"PLAINTEXT", "h", 9092, 0}});
   auto two = decode_broker(
-      7, R"({"version":2,"host":"h","port":1,"jmx_port":1,"timestamp":"5","endpoints":["SSL://h:2"],"new":{}})");
+      7,
+      R"({"version":2,"host":"h","port":1,"jmx_port":1,"timestamp":"5","endpoints":["SSL://h:2"],"new":{}})");
   REQUIRE(two);
   CHECK(two->endpoints.front().security_protocol == 1);
-  for (const char* text : {"", "{", "[]", "{}", R"({"version":5,"endpoints":[1]})",
-                           R"({"version":5,"endpoints":["x"]})", R"({"version":5,"endpoints":["A://h:99999"]})"})
+  for (const char* text :
+       {"", "{", "[]", "{}", R"({"version":5,"endpoints":[1]})",
+        R"({"version":5,"endpoints":["x"]})", R"({"version":5,"endpoints":["A://h:99999"]})"})
     CHECK_FALSE(decode_broker(7, text));
 }
 
@@ -47,14 +52,16 @@ TEST_CASE("controller, cluster id, feature and producer id nodes") {
   CHECK(encode_controller({1, 1795334687617, -1}) ==
         R"({"version":2,"brokerid":1,"timestamp":"1795334687617","kraftControllerEpoch":-1})");
   CHECK(decode_controller(R"({"version":1,"brokerid":3,"timestamp":"9"})")->broker_id == 3);
-  CHECK(encode_cluster_id("oHkQ5Dq2R5a7_Q0EUPv-SQ") == R"({"version":"1","id":"oHkQ5Dq2R5a7_Q0EUPv-SQ"})");
+  CHECK(encode_cluster_id("oHkQ5Dq2R5a7_Q0EUPv-SQ") ==
+        R"({"version":"1","id":"oHkQ5Dq2R5a7_Q0EUPv-SQ"})");
   CHECK(*decode_cluster_id(R"({"version":"1","id":"x"})") == "x");
   CHECK(encode_feature_node() == R"({"features":{},"version":2,"status":1})");
   ProducerIdBlock block{2, 1000, 1999};
   std::string json = R"({"version":1,"broker":2,"block_start":"1000","block_end":"1999"})";
   CHECK(encode_producer_id_block(block) == json);
   CHECK(*decode_producer_id_block(json) == block);
-  CHECK_FALSE(decode_producer_id_block(R"({"version":1,"broker":2,"block_start":"9","block_end":"1"})"));
+  CHECK_FALSE(
+      decode_producer_id_block(R"({"version":1,"broker":2,"block_start":"9","block_end":"1"})"));
 }
 
 TEST_CASE("topics and partition states") {
@@ -68,27 +75,35 @@ TEST_CASE("topics and partition states") {
   CHECK_FALSE(decode_topic(R"({"version":1,"partitions":{"x":[1]}})"));
   CHECK_FALSE(decode_topic(R"({"version":3,"partitions":{"0":[1]},"topic_id":"short"})"));
 
-  std::string state = R"({"controller_epoch":3,"leader":-1,"version":1,"leader_epoch":4,"isr":[3]})";
+  std::string state =
+      R"({"controller_epoch":3,"leader":-1,"version":1,"leader_epoch":4,"isr":[3]})";
   CHECK(encode_partition_state(*decode_partition_state(state)) == state);
-  state = R"({"controller_epoch":3,"leader":1,"version":1,"leader_recovery_state":1,"leader_epoch":4,"isr":[1]})";
+  state =
+      R"({"controller_epoch":3,"leader":1,"version":1,"leader_recovery_state":1,"leader_epoch":4,"isr":[1]})";
   CHECK(decode_partition_state(state)->recovering);
   CHECK(encode_partition_state(*decode_partition_state(state)) == state);
 }
 
 TEST_CASE("configs come in the order of Java's Properties") {
-  ConfigMap offsets = {{"cleanup.policy", "compact"}, {"compression.type", "producer"},
+  ConfigMap offsets = {{"cleanup.policy", "compact"},
+                       {"compression.type", "producer"},
                        {"segment.bytes", "104857600"}};
-  CHECK(encode_config(offsets) ==
-        R"({"version":1,"config":{"compression.type":"producer","cleanup.policy":"compact","segment.bytes":"104857600"}})");
-  ConfigMap transactions = {{"cleanup.policy", "compact"}, {"compression.type", "uncompressed"},
-                            {"min.insync.replicas", "1"}, {"segment.bytes", "104857600"},
+  CHECK(
+      encode_config(offsets) ==
+      R"({"version":1,"config":{"compression.type":"producer","cleanup.policy":"compact","segment.bytes":"104857600"}})");
+  ConfigMap transactions = {{"cleanup.policy", "compact"},
+                            {"compression.type", "uncompressed"},
+                            {"min.insync.replicas", "1"},
+                            {"segment.bytes", "104857600"},
                             {"unclean.leader.election.enable", "false"}};
-  CHECK(encode_config(transactions) ==
-        R"({"version":1,"config":{"compression.type":"uncompressed","cleanup.policy":"compact","min.insync.replicas":"1","segment.bytes":"104857600","unclean.leader.election.enable":"false"}})");
+  CHECK(
+      encode_config(transactions) ==
+      R"({"version":1,"config":{"compression.type":"uncompressed","cleanup.policy":"compact","min.insync.replicas":"1","segment.bytes":"104857600","unclean.leader.election.enable":"false"}})");
   CHECK(*decode_config(encode_config(transactions)) == transactions);
   CHECK(encode_config({}) == R"({"version":1,"config":{}})");
   CHECK(encode_config_change("topics/t") == R"({"version":2,"entity_path":"topics/t"})");
-  CHECK(*decode_config_change(R"({"version":1,"entity_type":"topics","entity_name":"t"})") == "topics/t");
+  CHECK(*decode_config_change(R"({"version":1,"entity_type":"topics","entity_name":"t"})") ==
+        "topics/t");
 }
 
 TEST_CASE("Java's string hash, and the order of a Scala map of many partitions") {
@@ -114,8 +129,9 @@ TEST_CASE("a topic of fifty partitions comes in the order that Kafka 3.9.1 wrote
     partitions += (partitions.empty() ? "\"" : ",\"") + std::to_string(index) + "\":[0]";
     topic.partitions[index] = {0};
   }
-  CHECK(encode_topic(topic) == "{\"partitions\":{" + partitions +
-                                   "},\"adding_replicas\":{},\"removing_replicas\":{},\"version\":3}");
+  CHECK(encode_topic(topic) ==
+        "{\"partitions\":{" + partitions +
+            "},\"adding_replicas\":{},\"removing_replicas\":{},\"version\":3}");
 }
 
 TEST_CASE("connect strings") {

@@ -1,6 +1,7 @@
 // A broker's control plane and a standalone ensemble, simulated: connections break, links are cut
-// longer than a session lives, the ensemble loses power, the broker is killed. Whatever happened, when
-// it stops the broker registers, is elected, and every topic that was acknowledged has its leaders.
+// longer than a session lives, the ensemble loses power, the broker is killed. Whatever happened,
+// when it stops the broker registers, is elected, and every topic that was acknowledged has its
+// leaders.
 #include "broker/controller/control_plane.h"
 
 #include <fmt/core.h>
@@ -129,13 +130,16 @@ struct Story {
   }
   void fault() {
     switch (sim.prng().below(4)) {
-      case 0: return sim.reset_connections("zk", "b");
+      case 0:
+        return sim.reset_connections("zk", "b");
       case 1:
         sim.partition("zk", "b");
         sim.run_for(sim.prng().between(1, 6000) * kMs);
         return sim.heal();
-      case 2: return restart_server();
-      default: return restart_broker();
+      case 2:
+        return restart_server();
+      default:
+        return restart_broker();
     }
   }
   void work() {
