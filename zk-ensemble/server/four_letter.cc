@@ -1,7 +1,6 @@
 #include "zk-ensemble/server/four_letter.h"
 
 #include <fmt/core.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -183,24 +182,16 @@ std::string envi(OperatorView&) {
 
 std::string mntr(OperatorView& view) {
   std::string out = fmt::format("zk_version\t{}\nzk_server_state\tstandalone\n", version_line());
-  for (const Figure& figure : figures(view)) {
-    out += figure.fraction ? fmt::format("zk_{}\t{}\n", figure.name, decimal(figure.value))
-                           : fmt::format("zk_{}\t{:.0f}\n", figure.name, figure.value);
+  for (const Figure& figure : figures()) {
+    double value = figure.read(view);
+    out += figure.fraction ? fmt::format("{}\t{}\n", figure.row.source, decimal(value))
+                           : fmt::format("{}\t{:.0f}\n", figure.row.source, value);
   }
   return out;
 }
 
 std::string stmk(Bytes argument) {
   return argument.size() == 8 ? fmt::format("{}", load_be<int64_t>(argument.data())) : "";
-}
-
-double open_files() {
-  // The lowest free descriptor is not the count, but listing /proc/self/fd for each mntr would open
-  // one more; what is asked for is the order of magnitude.
-  int fd = ::dup(0);
-  if (fd < 0) return 0;
-  ::close(fd);
-  return fd;
 }
 
 }  // namespace
@@ -238,64 +229,6 @@ std::string answer_word(std::string_view word, Bytes argument, OperatorView& vie
     return "Server stats reset.\n";
   }
   return "";
-}
-
-std::vector<Figure> figures(const OperatorView& view) {
-  const ServerStats& stats = view.pipeline.stats();
-  const DataTree& tree = view.pipeline.tree();
-  const ClientPortStats& port = view.port.stats();
-  const LogStats& log = view.log;
-  auto num = [](auto value) { return static_cast<double>(value); };
-  auto ms = [](uint64_t ns) { return static_cast<double>(ns) / 1e6; };
-  rlimit files{};
-  (void)::getrlimit(RLIMIT_NOFILE, &files);
-  double watches = num(view.pipeline.watches().data().watch_count() +
-                       view.pipeline.watches().children().watch_count());
-  return {
-      {"avg_latency", stats.latency.average(), false, true},
-      {"max_latency", num(stats.latency.max_ms)},
-      {"min_latency", num(stats.latency.min())},
-      {"packets_received", num(stats.packets_received)},
-      {"packets_sent", num(stats.packets_sent)},
-      {"num_alive_connections", num(view.port.count())},
-      {"outstanding_requests", num(view.pipeline.outstanding())},
-      {"znode_count", num(tree.node_count())},
-      {"watch_count", watches},
-      {"ephemerals_count", num(tree.ephemeral_count())},
-      {"approximate_data_size", num(tree.approximate_data_size())},
-      {"open_file_descriptor_count", open_files()},
-      {"max_file_descriptor_count", num(files.rlim_cur)},
-      {"uptime", num(view.now.ms() - view.started.ms())},
-      {"global_sessions", num(tree.sessions().size())},
-      {"local_sessions", 0},
-      {"auth_failed_count", num(stats.auth_failures)},
-      {"digest_mismatches_count", num(tree.digest_mismatches()), true},
-      {"connection_request_count", num(port.accepted), true},
-      {"connection_rejected", num(port.rejected), true},
-      {"connection_drop_count", num(stats.connections_dropped), true},
-      {"sessionless_connections_expired", num(port.sessionless_expired), true},
-      {"stale_sessions_expired", num(stats.sessions_expired), true},
-      {"bytes_received_count", num(port.bytes_received), true},
-      {"response_bytes", num(port.bytes_sent), true},
-      {"commit_count", num(log.records), true},
-      {"fsync_threshold_exceed_count", num(log.slow_syncs), true},
-      {"avg_fsynctime", log.commits == 0 ? 0 : ms(log.sync_ns_sum) / num(log.commits), false, true},
-      {"max_fsynctime", ms(log.sync_ns_max), false, true},
-      {"cnt_fsynctime", num(log.commits), true},
-      {"sum_fsynctime", ms(log.sync_ns_sum), true, true},
-      {"cnt_sync_processor_batch_size", num(log.commits), true},
-      {"sum_sync_processor_batch_size", num(log.records), true},
-      {"cnt_snapshottime", num(view.snapshots.taken), true},
-      {"max_snapshottime", num(view.snapshots.max_ms)},
-      {"sum_snapshottime", num(view.snapshots.sum_ms), true},
-      {"snapshot_error_count", num(view.snapshots.failed), true},
-      {"startup_txns_loaded", num(view.replayed)},
-      {"startup_txns_load_time", num(view.recovery_ms)},
-      {"cnt_readlatency", num(stats.reads), true},
-      {"cnt_updatelatency", num(stats.writes), true},
-      {"refused_writes", num(stats.refused_writes), true},
-      {"watches_fired", num(stats.watches_fired), true},
-  };
 }
 
 }  // namespace ottla::zk

@@ -4,10 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "common/metrics/metric.h"
 #include "zk-ensemble/config/server_config.h"
 #include "zk-ensemble/server/client_port.h"
 #include "zk-ensemble/session/pipeline.h"
@@ -46,13 +47,12 @@ struct OperatorView {
 // The answer to a known word, or the refusal when it is not on the whitelist.
 std::string answer_word(std::string_view word, Bytes argument, OperatorView& view);
 
-// One figure of mntr (there "zk_" stands before the name) and of the Prometheus page.
+// One figure: a line of mntr (the row's source) and of the Prometheus page (its name).
 struct Figure {
-  const char* name;
-  double value;
-  bool counter = false;  // false: a gauge
-  bool fraction = false; // printed with decimals
+  metrics::Row row;
+  double (*read)(const OperatorView& view);
+  bool fraction = false;  // mntr prints decimals
 };
-std::vector<Figure> figures(const OperatorView& view);
+std::span<const Figure> figures();
 
 }  // namespace ottla::zk

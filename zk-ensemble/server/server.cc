@@ -55,6 +55,7 @@ Result<void> Server::start() {
   purge_timer_ = world_.loop.make_timer([this] { purge_now(); });
   if (config_.purge_interval_h > 0) purge_timer_->arm_at(started_);
   OTTLA_TRY(start_port());
+  OTTLA_TRY(start_metrics());
   flush();
   log::info(kLog, "serving clients", "port={} zxid=0x{:x} nodes={} sessions={} replayed={} recovery_ms={}",
             port_->port(), static_cast<uint64_t>(tree_->last_zxid()), tree_->node_count(),
@@ -117,6 +118,27 @@ Result<void> Server::start_port() {
   }
   return fail(started.error().code, fmt::format("clientPort={}: cannot listen on {}: {}",
                                                 options.listen_at.port, at, started.error().context));
+}
+
+Result<void> Server::start_metrics() {
+  for (const Figure& figure : figures()) {
+    registry_.samples(figure.row, [this, &figure] {
+      return std::vector<metrics::Sample>{{.labels = {}, .value = figure.read(view())}};
+    });
+  }
+  if (!config_.metrics_enabled()) return {};
+  http_ = std::make_unique<metrics::HttpServer>(world_);
+  http_->route("/metrics", [this](const metrics::HttpRequest&) {
+    return metrics::HttpResponse{.content_type = metrics::kPrometheusContentType,
+                                 .body = registry_.prometheus()};
+  });
+  std::string host = config_.metrics_host == "0.0.0.0" ? "" : config_.metrics_host;
+  rt::Endpoint at{host, static_cast<uint16_t>(config_.metrics_port)};
+  auto started = http_->start(at);
+  if (started) return {};
+  return fail(started.error().code, fmt::format("metricsProvider.httpPort={}: cannot listen on {} ({}); "
+                                                "set another port", at.port, rt::to_string(at),
+                                                started.error().context));
 }
 
 // ---------------------------------------------------------------------------------------- clients
@@ -342,7 +364,5 @@ OperatorView Server::view() {
                       .replayed = static_cast<int64_t>(recovered_.replayed),
                       .recovery_ms = recovery_ms_};
 }
-
-std::vector<Figure> Server::current_figures() { return figures(view()); }
 
 }  // namespace ottla::zk

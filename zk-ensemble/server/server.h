@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "common/base/prng.h"
+#include "common/metrics/http_server.h"
+#include "common/metrics/registry.h"
 #include "common/rt/world.h"
 #include "zk-ensemble/config/server_config.h"
 #include "zk-ensemble/server/client_port.h"
@@ -40,10 +42,10 @@ class Server final : private ClientPort::Host {
   // end. Nothing was acknowledged that is not durable.
   void on_fatal(Fn<void(Error)> fatal) { fatal_ = std::move(fatal); }
 
+  uint16_t metrics_port() const { return http_ ? http_->port() : 0; }
   uint16_t client_port() const { return port_ ? port_->port() : 0; }
   const Recovered& recovered() const { return recovered_; }
   const DataTree& tree() const { return *tree_; }
-  std::vector<Figure> current_figures();
   // Takes a snapshot now, unless one is being taken.
   void take_snapshot();
 
@@ -69,6 +71,7 @@ class Server final : private ClientPort::Host {
   void next_snapshot_threshold();
   void purge_now();
   void check_shutdown();
+  Result<void> start_metrics();
   OperatorView view();
 
   // Fixed after construction.
@@ -86,6 +89,8 @@ class Server final : private ClientPort::Host {
   std::unique_ptr<LogWriter> log_;
   std::unique_ptr<ClientPort> port_;
   std::unique_ptr<SnapshotWriter> snapshot_;
+  metrics::Registry registry_;
+  std::unique_ptr<metrics::HttpServer> http_;  // with metricsProvider.className
   std::unique_ptr<rt::Timer> tick_timer_;
   std::unique_ptr<rt::Timer> purge_timer_;
   std::unique_ptr<rt::Timer> shutdown_timer_;
