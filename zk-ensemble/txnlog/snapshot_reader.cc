@@ -62,7 +62,7 @@ class Stream {
     (void)checksum();
     Buffer next(std::max(count, kChunkBytes));
     size_t kept = chunk_.size() - at_;
-    std::memcpy(next.data(), chunk_.data() + at_, kept);
+    if (kept != 0) std::memcpy(next.data(), chunk_.data() + at_, kept);
     auto got = file_->read_at(base_ + chunk_.size(), next.mutable_bytes().subspan(kept));
     if (!got) return false;
     next.resize_uninitialized(kept + *got);
