@@ -111,6 +111,9 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
      {"common/base", "common/wire", "common/rt", "common/metrics", "common/compress",
       "common/config", "proto/kafka", "broker/config", "broker/record", "broker/log",
       "broker/metadata", "broker/group", "broker/zk", "broker/controller", "broker/partition"}},
+    {"standalone",
+     {"common/base", "common/config", "common/rt", "common/rt_asio", "zk-ensemble/config",
+      "zk-ensemble/server", "broker/config", "broker/server"}},
     {"broker/server",
      {"common/base", "common/wire", "common/rt", "common/metrics", "common/compress",
       "common/config", "proto/kafka", "proto/zookeeper", "broker/config", "broker/record",
@@ -146,7 +149,7 @@ struct Ban {
   bool headers_only = false;
 };
 
-const std::vector<std::string> kReal = {"common/rt_asio/", "tools/", "test/"};
+const std::vector<std::string> kReal = {"common/rt_asio/", "standalone/", "tools/", "test/"};
 const std::vector<Ban> kBans = {
     {"std::thread", "threads belong to common/rt_asio", kReal},
     {"std::jthread", "threads belong to common/rt_asio", kReal},
