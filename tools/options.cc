@@ -178,9 +178,10 @@ std::expected<std::map<std::string, std::string>, std::string> key_values(
   std::map<std::string, std::string> pairs;
   for (const std::string& arg : args) {
     size_t equals = arg.find('=');
-    if (equals == std::string::npos)
-      return std::unexpected(fmt::format("Invalid command line properties: '{}'", arg));
-    pairs[arg.substr(0, equals)] = arg.substr(equals + 1);
+    if (equals == 0)
+      return std::unexpected(fmt::format("Invalid command line properties: {}", arg));
+    // A key alone has the empty value, as with Apache's tools.
+    pairs[arg.substr(0, equals)] = equals == std::string::npos ? "" : arg.substr(equals + 1);
   }
   return pairs;
 }

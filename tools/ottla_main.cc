@@ -20,6 +20,8 @@ struct Subcommand {
 
 constexpr Subcommand kSubcommands[] = {
     {"topics", ottla::tools::topics_main, "create, list, describe, alter and delete topics"},
+    {"console-producer", ottla::tools::console_producer_main, "send lines of standard input"},
+    {"console-consumer", ottla::tools::console_consumer_main, "print records of topics"},
 };
 
 void print_usage(FILE* out) {
