@@ -253,6 +253,7 @@ struct GroupService::Impl {
   std::map<ReplyTicket, RequestPtr> waiting;
   ReplyTicket next_ticket = 1;
   std::map<int32_t, int32_t> loading;  // partition -> epoch
+  bool count_is_set = false;
   Instant armed_for;
   std::unique_ptr<rt::Timer> timer;
   std::shared_ptr<int> alive_token = std::make_shared<int>(0);
@@ -267,7 +268,12 @@ void GroupService::start() {
   impl_->core.start(impl_->clock(), effects);
   impl_->apply(std::move(effects));
 }
-void GroupService::set_partition_count(int32_t count) { impl_->core.set_partition_count(count); }
+void GroupService::set_partition_count(int32_t count) {
+  // Groups are where the hash put them: a count that changes later must not move them.
+  if (count <= 0 || impl_->count_is_set) return;
+  impl_->count_is_set = true;
+  impl_->core.set_partition_count(count);
+}
 int32_t GroupService::partition_for(std::string_view group_id) const {
   return impl_->core.partition_for(group_id);
 }

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3, kEarliestLocal = -4,
                   kLatestTiered = -5;
+constexpr int16_t kFirstWithEpochs = 4;
 
 bool is_allowed(int64_t timestamp, int16_t version) {
   if (timestamp >= kEarliest) return true;
@@ -105,6 +106,7 @@ Answer answer_partition(ApiContext& context, const Asked& how, const std::string
       error = answer_offset(*partition, how, asked.timestamp, answer);
   }
   if (error != ErrorCode::none) answer.error_code = error;
+  if (how.version < kFirstWithEpochs) answer.leader_epoch = -1;
   return answer;
 }
 
