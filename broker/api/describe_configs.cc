@@ -106,7 +106,7 @@ void describe_topic_resource(std::shared_ptr<Call> call, const Resource& resourc
                              Response::DescribeConfigsResult result) {
   const std::string& name = resource.resource_name;
   if (auto fault = topic_name_fault(name)) {
-    refuse(result, ErrorCode::invalid_topic_exception, *fault);
+    refuse(result, ErrorCode::invalid_topic_exception, "Topic name is invalid: " + *fault);
   } else if (call->context.metadata().topic(name) == nullptr) {
     refuse(result, ErrorCode::unknown_topic_or_partition, std::nullopt);
     result.error_message = "";

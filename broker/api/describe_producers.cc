@@ -19,13 +19,14 @@ void handle_describe_producers(ApiContext& context, RequestPtr request) {
       entry.partition_index = index;
       if (auto fault = topic_name_fault(topic.name)) {
         entry.error_code = ErrorCode::invalid_topic_exception;
-        entry.error_message = *fault;
+        entry.error_message = "Topic name is invalid: " + *fault;
         continue;
       }
       auto [partition, error] = context.replicas.leader_of(topic.name, index);
       entry.error_code = error;
       if (error != ErrorCode::none) {
-        entry.error_message = std::string(kmsg::error_message(error));
+        if (context.metadata().topic(topic.name) == nullptr)
+          entry.error_message = std::string(kmsg::error_message(error));
         continue;
       }
       for (const auto& [id, producer] : partition->log()->producers().producers()) {

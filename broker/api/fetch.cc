@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "broker/api/fetch_convert.h"
 #include "broker/api/handlers.h"
-#include "broker/record/convert.h"
 
 namespace ottla::broker {
 
@@ -15,7 +15,8 @@ using Response = kmsg::FetchResponse;
 
 namespace {
 
-constexpr int16_t kFirstWithTopicIds = 13, kFirstWithLeaderHints = 16, kFirstWithZstd = 10;
+constexpr int16_t kFirstWithTopicIds = 13, kFirstWithLeaderHints = 16, kFirstWithZstd = 10,
+                  kFirstWithMagic2 = 4;
 
 struct Call {
   RequestPtr request;
@@ -83,28 +84,6 @@ std::vector<ReadTarget> targets_of(const ApiContext& context, const Request& req
   return targets;
 }
 
-// Records for a client that does not know batches of magic 2: they are opened and written anew.
-// none: nothing to convert, or `records` was replaced.
-ErrorCode convert_for_old_client(ApiContext& context, Call& call, const ReadOutcome& outcome,
-                                 const FetchPartition& asked, kmsg::Records& records) {
-  int16_t version = call.request->version();
-  if (version >= 4 || outcome.slice.length == 0) return ErrorCode::none;
-  int8_t magic = version <= 1 ? kMagicV0 : kMagicV1;
-  Partition* partition = context.replicas.find(asked.topic, asked.partition);
-  if (partition == nullptr || partition->log() == nullptr) return ErrorCode::none;
-  auto bytes = partition->log()->read_bytes(outcome.slice);
-  if (!bytes) return ErrorCode::kafka_storage_error;
-  if (!needs_down_conversion(*bytes, magic)) return ErrorCode::none;
-  if (!partition->log()->config().message_downconversion) return ErrorCode::unsupported_version;
-  auto converted = down_convert(*bytes, magic, asked.fetch_offset);
-  if (!converted)
-    return converted.error().code == Errc::unsupported ? ErrorCode::unsupported_compression_type
-                                                       : ErrorCode::unknown_server_error;
-  records = kmsg::Records::outside(static_cast<uint32_t>(call.pieces.size()), converted->size());
-  call.pieces.emplace_back(std::move(*converted));
-  return ErrorCode::none;
-}
-
 bool refuses_zstd(ApiContext& context, const Call& call, const FetchPartition& asked) {
   if (call.request->version() >= kFirstWithZstd) return false;
   Partition* partition = context.replicas.find(asked.topic, asked.partition);
@@ -154,6 +133,30 @@ void add_leader_hint(ApiContext& context, const Call& call, const std::string& t
   response.node_endpoints.push_back(std::move(node));
 }
 
+ErrorCode add_records(ApiContext& context, Call& call, const FetchPartition& asked,
+                      ReadOutcome& outcome, Response::PartitionData& entry) {
+  rt::OutPiece piece;
+  uint64_t size = outcome.slice.length;
+  Partition* partition = nullptr;
+  if (call.request->version() < kFirstWithMagic2)
+    partition = context.replicas.find(asked.topic, asked.partition);
+  ConvertedRecords converted;
+  if (partition != nullptr && partition->log() != nullptr)
+    converted = convert_for_old_client(*partition->log(), outcome.slice, call.request->version(),
+                                       asked.fetch_offset);
+  if (converted.error != ErrorCode::none) return converted.error;
+  if (converted.records) {
+    size = converted.records->size();
+    piece = std::move(*converted.records);
+  } else {
+    piece = std::move(outcome.slice);
+  }
+  if (size == 0) return ErrorCode::none;
+  entry.records = kmsg::Records::outside(static_cast<uint32_t>(call.pieces.size()), size);
+  call.pieces.push_back(std::move(piece));
+  return ErrorCode::none;
+}
+
 Response::PartitionData entry_of(ApiContext& context, Call& call, const FetchPartition& asked,
                                  ReadOutcome& outcome, Response& response) {
   Response::PartitionData entry;
@@ -179,18 +182,28 @@ Response::PartitionData entry_of(ApiContext& context, Call& call, const FetchPar
       entry.diverging_epoch.end_offset = outcome.diverging->end_offset;
     }
     entry.records = kmsg::Records::of({});
-    outcome.error = convert_for_old_client(context, call, outcome, asked, entry.records);
-    if (outcome.error == ErrorCode::none && !entry.records.external && outcome.slice.length > 0) {
-      entry.records = kmsg::Records::outside(static_cast<uint32_t>(call.pieces.size()),
-                                             outcome.slice.length);
-      call.pieces.emplace_back(std::move(outcome.slice));
-    }
+    if (outcome.slice.length > 0) outcome.error = add_records(context, call, asked, outcome, entry);
   }
   if (outcome.error != ErrorCode::none) {
     fill_error(entry, outcome.error, call);
     add_leader_hint(context, call, asked.topic, entry, response);
   }
   return entry;
+}
+
+// What nobody here knows comes last, as Kafka puts it.
+std::vector<size_t> answer_order(const std::vector<ReadOutcome>& outcomes) {
+  auto is_unknown = [&](size_t i) {
+    return outcomes[i].error == ErrorCode::unknown_topic_or_partition ||
+           outcomes[i].error == ErrorCode::unknown_topic_id;
+  };
+  std::vector<size_t> order;
+  order.reserve(outcomes.size());
+  for (size_t i = 0; i < outcomes.size(); ++i)
+    if (!is_unknown(i)) order.push_back(i);
+  for (size_t i = 0; i < outcomes.size(); ++i)
+    if (is_unknown(i)) order.push_back(i);
+  return order;
 }
 
 void finish(ApiContext& context, Call& call, std::vector<ReadOutcome> outcomes) {
@@ -207,7 +220,7 @@ void finish(ApiContext& context, Call& call, std::vector<ReadOutcome> outcomes) 
   response.error_code = told.error;
   response.session_id = told.session_id;
   uint64_t bytes = 0;
-  for (size_t i = 0; i < outcomes.size(); ++i) {
+  for (size_t i : answer_order(outcomes)) {
     if (!told.include[i]) continue;
     const FetchPartition& asked = partitions[i];
     bool same_topic = !response.responses.empty() &&
@@ -233,13 +246,6 @@ void handle_fetch(ApiContext& context, RequestPtr request) {
   if (!decode(*request, call->asked)) return;
   kmsg::FetchRequest& asked = call->asked;
   int16_t version = request->version();
-  if (version >= kFirstWithTopicIds)
-    for (const auto& topic : asked.topics)
-      if (topic.topic_id.is_zero()) {
-        Response response;
-        response.error_code = ErrorCode::unknown_server_error;
-        return request->reply(response);
-      }
   call->session = context.sessions.begin(session_request(context, *request, asked),
                                          context.world.loop.now().ms());
   if (call->session.error() != ErrorCode::none) {
@@ -249,6 +255,7 @@ void handle_fetch(ApiContext& context, RequestPtr request) {
   }
   ReadParams params;
   params.follower = is_follower(asked);
+  params.replica_id = std::max(asked.replica_id, asked.replica_state.replica_id);
   params.read_committed = asked.isolation_level == 1;
   params.at_least_one = version >= 3;
   params.max_wait_ms = asked.max_wait_ms;

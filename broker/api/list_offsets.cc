@@ -93,12 +93,14 @@ Answer answer_partition(ApiContext& context, const Asked& how, const std::string
     answer.error_code = ErrorCode::invalid_request;
     return answer;
   }
-  if (how.version > 0 && !is_allowed(asked.timestamp, how.version)) {
+  if (!is_allowed(asked.timestamp, how.version)) {
     answer.error_code = ErrorCode::unsupported_version;
     return answer;
   }
   auto [partition, error] =
       context.replicas.leader_of(topic, asked.partition_index, asked.current_leader_epoch);
+  if (error == ErrorCode::none && asked.current_leader_epoch < -1)
+    error = ErrorCode::fenced_leader_epoch;  // older than any epoch; -1 asks for no check
   if (error == ErrorCode::none) {
     if (how.version == 0)
       answer_v0(*partition->log(), how, *partition, asked, answer);

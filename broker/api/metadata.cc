@@ -19,12 +19,12 @@ class MetadataAnswer {
       : context_(context), request_(request), asked_(asked), image_(context.metadata()) {}
 
   Response make() {
+    if (refuses_all()) return std::move(response_);
     add_brokers();
     response_.cluster_id = image_.cluster_id();
     response_.controller_id = image_.controller_id();
     if (asked_.include_cluster_authorized_operations)
       response_.cluster_authorized_operations = kAllClusterOperations;
-    if (!asks_for_ids()) return std::move(response_);
     add_topics();
     return std::move(response_);
   }
@@ -46,9 +46,9 @@ class MetadataAnswer {
     }
   }
 
-  // False when the request mixes what its version may not: every topic is then answered with that.
-  bool asks_for_ids() {
-    if (!asked_.topics) return true;
+  // A topic named as this version may not: every topic is then answered with that, and nothing else.
+  bool refuses_all() {
+    if (!asked_.topics) return false;
     for (const auto& topic : *asked_.topics) {
       bool refused = version() < 12 && (!topic.name || !topic.topic_id.is_zero());
       bool nothing = version() >= 12 && !topic.name && topic.topic_id.is_zero();
@@ -56,14 +56,13 @@ class MetadataAnswer {
       for (const auto& each : *asked_.topics) {
         Response::MetadataResponseTopic entry;
         entry.error_code = refused ? ErrorCode::invalid_request : ErrorCode::unknown_server_error;
-        entry.name = each.name;
-        if (!entry.name && version() < 12) entry.name = "";
+        entry.name = each.name.value_or("");
         entry.topic_id = each.topic_id;
         response_.topics.push_back(std::move(entry));
       }
-      return false;
+      return true;
     }
-    return true;
+    return false;
   }
 
   void add_topics() {
@@ -80,7 +79,8 @@ class MetadataAnswer {
       if (by_id) {
         const TopicView* known = image_.topic(topic.topic_id);
         if (known == nullptr) {
-          add_refused({}, topic.topic_id, ErrorCode::unknown_topic_id);
+          if (!topic.topic_id.is_zero())
+            add_refused({}, topic.topic_id, ErrorCode::unknown_topic_id);
         } else if (seen.insert(known->name).second) {
           add_known(*known);
         }

@@ -17,8 +17,11 @@ void handle_offset_for_leader_epoch(ApiContext& context, RequestPtr request) {
     for (const auto& partition : topic.partitions) {
       auto& entry = answer.partitions.emplace_back();
       entry.partition = partition.partition;
-      auto [found, error] =
-          context.replicas.leader_of(topic.topic, partition.partition, partition.current_leader_epoch);
+      auto [found, error] = context.replicas.leader_of(topic.topic, partition.partition,
+                                                       partition.current_leader_epoch);
+      // Below -1, which asks for no check, is older than any epoch.
+      if (error == ErrorCode::none && partition.current_leader_epoch < -1)
+        error = ErrorCode::fenced_leader_epoch;
       entry.error_code = error;
       if (error != ErrorCode::none) continue;
       EpochEnd end = found->log()->end_offset_for_epoch(partition.leader_epoch);

@@ -28,12 +28,13 @@ bool is_transactional(Bytes records) {
 }
 
 // What refuses a partition before its log is asked.
-void refuse_before_append(const Request& request, const kmsg::ProduceRequest& asked,
+void refuse_before_append(ApiContext& context, const Request& request, const kmsg::ProduceRequest& asked,
                           const std::string& topic, const kmsg::Records& records,
                           Response::PartitionProduceResponse& entry) {
   if (asked.acks < -1 || asked.acks > 1) {
     entry.error_code = ErrorCode::invalid_required_acks;
-  } else if (is_internal_topic(topic) && request.client_id_text() != "__admin_client") {
+  } else if (is_internal_topic(topic) && request.client_id_text() != "__admin_client" &&
+             context.replicas.find(topic, entry.index) != nullptr) {
     entry.error_code = ErrorCode::invalid_topic_exception;
   } else if (records.is_null) {
     entry.error_code = ErrorCode::invalid_record;
@@ -104,13 +105,14 @@ void handle_produce(ApiContext& context, RequestPtr request) {
   std::vector<AppendTarget> targets;
   call->response.responses.reserve(asked.topic_data.size());
   for (auto& topic : asked.topic_data) {
+    if (topic.partition_data.empty()) continue;
     auto& answer = call->response.responses.emplace_back();
     answer.partition_responses.reserve(topic.partition_data.size());
     for (auto& partition : topic.partition_data) {
       auto& entry = answer.partition_responses.emplace_back();
       entry.index = partition.index;
       entry.base_offset = -1;
-      refuse_before_append(*request, asked, topic.name, partition.records, entry);
+      refuse_before_append(context, *request, asked, topic.name, partition.records, entry);
       if (entry.error_code != ErrorCode::none) {
         call->failed = true;
         continue;

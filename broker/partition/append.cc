@@ -1,9 +1,14 @@
 // Appending: one call for all partitions of a produce request, so that what waits is woken once.
 #include "broker/partition/replica_manager.h"
+#include "common/base/log.h"
 
 namespace ottla::broker {
 
 using kmsg::ErrorCode;
+
+namespace {
+constexpr log::Room kLog{"broker.partition"};
+}
 
 // Waits until each of its partitions has what acks demands: the high watermark above the last record
 // (acks=all) and the flush that the topic's flush.messages asks for. Answers all partitions at once.
@@ -83,8 +88,13 @@ AppendOutcome ReplicaManager::append_one(const AppendTarget& target, int16_t ack
     if (appended.refusal == Refusal::message_too_large ||
         appended.refusal == Refusal::record_list_too_large)
       counters_.bytes_rejected += target.records.size();
-    if (!appended.message.empty()) outcome.message = std::move(appended.message);
     outcome.record_errors = std::move(appended.record_errors);
+    // Clients are told in words only what the record errors say in detail; the rest is for operators.
+    if (!outcome.record_errors.empty())
+      outcome.message = std::move(appended.message);
+    else
+      log::debug(kLog, "append refused", "partition={} why={}", target.tp.to_string(),
+                 appended.message);
     return outcome;
   }
   outcome.base_offset = appended.first_offset;

@@ -36,6 +36,10 @@ ReadOutcome ReplicaManager::read_one(const ReadTarget& target, const ReadParams&
   auto [partition, error] =
       leader_of(target.tp.topic, target.tp.partition, target.current_leader_epoch);
   if (error != ErrorCode::none) return refuse(error);
+  const auto& replicas = partition->state().replicas;
+  if (params.follower &&
+      std::find(replicas.begin(), replicas.end(), params.replica_id) == replicas.end())
+    return refuse(ErrorCode::not_leader_or_follower);
   PartitionLog& log = *partition->log();
   if (!target.topic_id.is_zero() && !log.topic_id().empty() &&
       log.topic_id() != target.topic_id.to_string())

@@ -63,6 +63,7 @@ struct ReadOutcome {
 };
 struct ReadParams {
   bool follower = false;
+  int32_t replica_id = -1;    // of the follower
   bool read_committed = false;
   bool at_least_one = true;   // Fetch v3+: the first batch comes whole, whatever the limits
   int32_t max_wait_ms = 0;

@@ -13,6 +13,10 @@ Result<void> gzip_compress(Bytes input, Buffer& out, int level) {
   z_stream stream{};
   if (deflateInit2(&stream, level, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY) != Z_OK)
     return fail(Errc::invalid, "gzip does not start at level " + std::to_string(level));
+  // "Unknown" as the operating system, as Java writes it, so that equal records give equal bytes.
+  gz_header header{};
+  header.os = 255;
+  deflateSetHeader(&stream, &header);
   size_t at = out.size();
   out.resize_uninitialized(at + deflateBound(&stream, input.size()));
   stream.next_in = const_cast<uint8_t*>(input.data());

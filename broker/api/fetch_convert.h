@@ -1,0 +1,21 @@
+// Records of a fetch for clients that do not know batches of magic 2 (Fetch v0 to v3): opened, written
+// anew in their format, and made as long as was promised before. Rare, and the only fetch that copies.
+// Source: KIP-31, KIP-98, KIP-283 (down-conversion).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "broker/log/partition_log.h"
+#include "proto/kafka/error_code.h"
+
+namespace ottla::broker {
+
+struct ConvertedRecords {
+  kmsg::ErrorCode error = kmsg::ErrorCode::none;
+  std::optional<Buffer> records;  // unset: the stored bytes can go out as they are
+};
+ConvertedRecords convert_for_old_client(PartitionLog& log, const rt::FileSlice& slice,
+                                        int16_t fetch_version, int64_t fetch_offset);
+
+}  // namespace ottla::broker
