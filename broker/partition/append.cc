@@ -73,6 +73,8 @@ AppendOutcome ReplicaManager::append_one(const AppendTarget& target, int16_t ack
   ++counters_.produce_partitions;
   AppendOutcome outcome;
   auto [partition, error] = leader_of(target.tp.topic, target.tp.partition);
+  if (origin == Origin::client && !is_known(target.tp.topic, target.tp.partition))
+    error = ErrorCode::unknown_topic_or_partition;
   if (error == ErrorCode::none && acks == -1 && !partition->has_min_isr())
     error = ErrorCode::not_enough_replicas;
   if (error != ErrorCode::none) {

@@ -33,6 +33,8 @@ ReadOutcome ReplicaManager::read_one(const ReadTarget& target, const ReadParams&
     return std::move(outcome);
   };
   if (target.refusal != ErrorCode::none) return refuse(target.refusal);
+  if (!is_known(target.tp.topic, target.tp.partition))
+    return refuse(ErrorCode::unknown_topic_or_partition);
   auto [partition, error] =
       leader_of(target.tp.topic, target.tp.partition, target.current_leader_epoch);
   if (error != ErrorCode::none) return refuse(error);
@@ -51,6 +53,7 @@ ReadOutcome ReplicaManager::read_one(const ReadTarget& target, const ReadParams&
   if (error != ErrorCode::none) return refuse(error);
   if (outcome.diverging) return outcome;
 
+  if (target.max_bytes < 0) return refuse(ErrorCode::unknown_server_error);
   int64_t limit = params.follower ? log.leo() : partition->read_limit(params.read_committed);
   if (target.offset < log.log_start_offset() || target.offset > log.leo())
     return refuse(ErrorCode::offset_out_of_range);

@@ -99,6 +99,11 @@ class ReplicaManager {
     kmsg::ErrorCode error = kmsg::ErrorCode::none;
   };
   Found leader_of(std::string_view topic, int32_t index, int32_t current_leader_epoch = -1);
+  // Does the metadata know the partition? Clients are refused what it does not, even if the log of a
+  // topic that is being made or deleted is here already or still.
+  bool is_known(std::string_view topic, int32_t index) const {
+    return metadata_ != nullptr && metadata_->partition(topic, index) != nullptr;
+  }
   void for_each(const std::function<void(Partition&)>& visit);
   size_t partition_count() const { return partitions_.size(); }
 
