@@ -6,7 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "broker/server/server_main.h"
+#include "standalone/standalone.h"
 #include "tools/tools.h"
+#include "zk-ensemble/server/server_main.h"
 
 namespace {
 
@@ -18,7 +21,14 @@ struct Subcommand {
   std::string_view about;
 };
 
+int zookeeper_main(std::span<const std::string> args) {
+  return ottla::zk::server_main({args.begin(), args.end()});
+}
+
 constexpr Subcommand kSubcommands[] = {
+    {"standalone", ottla::standalone::standalone_main, "an ensemble of one and a broker in one process"},
+    {"zookeeper", zookeeper_main, "an ensemble server: ottla zookeeper zoo.cfg"},
+    {"broker", ottla::broker::server_main, "a broker: ottla broker server.properties"},
     {"topics", ottla::tools::topics_main, "create, list, describe, alter and delete topics"},
     {"console-producer", ottla::tools::console_producer_main, "send lines of standard input"},
     {"console-consumer", ottla::tools::console_consumer_main, "print records of topics"},
