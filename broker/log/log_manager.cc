@@ -169,7 +169,10 @@ Result<void> LogManager::load_dir(Dir& dir) {
   }
   for (const std::string& name : names) {
     if (name.starts_with(".")) continue;
-    OTTLA_ASSIGN(rt::FileInfo info, disk.stat(dir.path + "/" + name));
+    auto stat = disk.stat(dir.path + "/" + name);
+    // A file that went meanwhile: the session file beside the logs is replaced while they load.
+    if (!stat && stat.error().code == Errc::not_found) continue;
+    OTTLA_ASSIGN(rt::FileInfo info, std::move(stat));
     if (!info.is_directory || name == "remote-log-index-cache") continue;
     if (name.ends_with(kDeleteDirSuffix)) {
       remove_later(dir, dir.path + "/" + name, 0);

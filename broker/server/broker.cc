@@ -307,6 +307,7 @@ void Broker::on_dir_offline(const std::string& dir, const std::vector<TopicParti
   log::error(kLog, "a log directory is offline; its partitions answer storage errors until restart",
              "dir={} partitions={}", dir, lost.size());
   if (replicas_) replicas_->on_dir_offline(lost);
+  if (!logs_) return;  // still loading: a start without any directory fails by itself
   for (const LogDirInfo& info : logs_->dirs())
     if (info.online) return;
   on_fatal({Errc::io, fmt::format("log.dirs: no directory is left that can be written; the last one "
