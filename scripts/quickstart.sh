@@ -13,7 +13,9 @@ metrics_port=${OTTLA_QUICKSTART_METRICS_PORT:-9404}
 topic=quickstart
 pid_file=$data/ottla.pid
 
-running() { [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; }
+# Is the process an ottla that has not ended? (One that ended but was not waited for still has a pid.)
+alive() { grep -qs '^Name:.ottla$' "/proc/$1/status" && ! grep -qs '^State:.[ZX]' "/proc/$1/status"; }
+running() { [ -f "$pid_file" ] && alive "$(cat "$pid_file")"; }
 
 case "${1:-}" in
   "") ;;
@@ -21,7 +23,7 @@ case "${1:-}" in
     if running; then
       pid=$(cat "$pid_file")
       kill "$pid"
-      while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+      while alive "$pid"; do sleep 0.05; done
       rm -f "$pid_file"
       echo "quickstart: stopped (pid $pid)"
     else
@@ -43,7 +45,7 @@ if ! running; then
   echo "$pid" > "$pid_file"
   # --ready-file appears when records are accepted; a start that fails ends the process instead.
   while [ ! -f "$data/ready" ]; do
-    kill -0 "$pid" 2>/dev/null || { echo "quickstart: the server did not start:" >&2; tail -n 5 "$data/ottla.log" >&2; exit 1; }
+    kill -0 "$pid" 2>/dev/null && ! grep -qs '^State:.[ZX]' "/proc/$pid/status" || { echo "quickstart: the server did not start:" >&2; tail -n 5 "$data/ottla.log" >&2; exit 1; }
     sleep 0.01
   done
 fi

@@ -80,7 +80,7 @@ Failure illegal(std::string message) {
 
 // The first of `others` that was given although it does not go with `name`.
 std::optional<std::string> conflict(const Options& options, std::string_view name,
-                                    std::initializer_list<std::string_view> others) {
+                                    const std::vector<std::string_view>& others) {
   if (!options.has(name)) return std::nullopt;
   for (std::string_view other : others)
     if (options.has(other))
@@ -105,7 +105,7 @@ std::optional<std::string> check(const Options& options) {
     if (!options.has("partitions"))
       return fmt::format("Missing required argument \"{}\"", bracketed("partitions"));
   }
-  using List = std::initializer_list<std::string_view>;
+  using List = std::vector<std::string_view>;
   const std::pair<std::string_view, List> rules[] = {
       {"config", {"describe", "list", "delete"}},
       {"delete-config", {"bootstrap-server", "create", "describe", "list", "delete"}},
