@@ -41,7 +41,9 @@ ControlPlaneOptions control_options(const BrokerConfig& config, int32_t broker_i
 }  // namespace
 
 Broker::Broker(rt::World world, BrokerConfig config)
-    : world_(world), config_(std::move(config)), metadata_(MetadataImage::empty("")) {}
+    : world_(world), config_(std::move(config)), metadata_(MetadataImage::empty("")) {
+  register_metrics();
+}
 
 Broker::~Broker() = default;
 
@@ -53,6 +55,7 @@ void Broker::start(Fn<void(Result<void>)> done) {
   started_ = std::move(done);
   start_began_ = world_.loop.now();
   if (auto held = hold_dirs(); !held) return start_failed(std::move(held.error()));
+  if (auto served = start_metrics(); !served) return start_failed(std::move(served.error()));
   if (auto chosen = choose_id(); !chosen) return start_failed(std::move(chosen.error()));
   open_control_plane();
 }
@@ -113,7 +116,7 @@ void Broker::on_cluster_id(Result<std::string> cluster_id) {
   state_ = BrokerState::recovery;
   if (auto loaded = load_logs(); !loaded) return start_failed(std::move(loaded.error()));
   state_ = BrokerState::starting;
-  port_ = std::make_unique<ClientPort>(world_, config_,
+  port_ = std::make_unique<ClientPort>(world_, config_, figures_,
                                        [this](RequestPtr request) { dispatch(std::move(request)); });
   if (auto bound = port_->bind(); !bound) return start_failed(std::move(bound.error()));
   join_cluster();
@@ -233,7 +236,7 @@ void Broker::on_registered(int64_t broker_epoch) {
 }
 
 void Broker::on_session_lost() {
-  ++session_expirations_;
+  ++figures_.session_expirations;
   log::warn(kLog, "the ZooKeeper session expired; registering again", "broker_id={}", broker_id_);
 }
 

@@ -15,8 +15,11 @@
 #include "broker/api/producer_ids.h"
 #include "broker/config/describe.h"
 #include "broker/server/client_port.h"
+#include "broker/server/figures.h"
 #include "broker/server/local_channel.h"
 #include "broker/server/offsets_store.h"
+#include "common/metrics/http_server.h"
+#include "common/metrics/registry.h"
 #include "common/rt/world.h"
 
 namespace ottla::broker {
@@ -47,7 +50,9 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   uint16_t port(const std::string& listener = "PLAINTEXT") const;
   const std::string& cluster_id() const { return cluster_id_; }
   ReplicaManager* replicas() { return replicas_.get(); }
-  std::string metrics_text();  // Prometheus' text format
+  bool is_active_controller() const { return control_ && control_->is_active_controller(); }
+  const BrokerFigures& figures() const { return figures_; }
+  std::string metrics_text() { return registry_.prometheus(); }  // what GET /metrics answers
   std::string describe() const;
   void check_invariants() const;
 
@@ -79,6 +84,8 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   void maybe_running();
   void start_failed(Error error);
 
+  void register_metrics();        // broker_metrics.cc
+  Result<void> start_metrics();   // the same
   void dispatch(RequestPtr request);
   void on_dir_offline(const std::string& dir, const std::vector<TopicPartition>& lost);
   LogConfig log_config_for(const std::string& topic) const;
@@ -97,7 +104,8 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   DynamicConfigs dynamic_;
   std::map<std::string, ConfigOverrides> topic_overrides_;
   bool joined_ = false;
-  uint64_t session_expirations_ = 0;
+  BrokerFigures figures_;
+  metrics::Registry registry_;
   Instant start_began_;
 
   // The parts, in the order in which they are made; destroyed the other way round.
@@ -112,7 +120,7 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   std::unique_ptr<ProducerIds> producer_ids_;
   std::unique_ptr<ApiContext> context_;
   std::unique_ptr<ClientPort> port_;
-  std::unique_ptr<rt::Timer> stop_timer_;
+  std::unique_ptr<metrics::HttpServer> http_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -13,8 +13,9 @@ constexpr log::Room kLog{"broker.server"};
 constexpr int64_t kIdleCheckMaxMs = 10'000;
 }  // namespace
 
-ClientPort::ClientPort(rt::World& world, const BrokerConfig& config, OnRequest on_request)
-    : world_(world), config_(config), on_request_(std::move(on_request)) {
+ClientPort::ClientPort(rt::World& world, const BrokerConfig& config, BrokerFigures& figures,
+                       OnRequest on_request)
+    : world_(world), config_(config), figures_(figures), on_request_(std::move(on_request)) {
   idle_timer_ = world_.loop.make_timer([this] { close_idle(); });
 }
 

@@ -11,13 +11,15 @@
 
 #include "broker/config/broker_config.h"
 #include "broker/server/connection.h"
+#include "broker/server/figures.h"
 
 namespace ottla::broker {
 
 class ClientPort final : public ConnectionOwner {
  public:
   using OnRequest = Fn<void(RequestPtr)>;
-  ClientPort(rt::World& world, const BrokerConfig& config, OnRequest on_request);
+  ClientPort(rt::World& world, const BrokerConfig& config, BrokerFigures& figures,
+             OnRequest on_request);
   ~ClientPort() override;
 
   // Binds every listener. Connections are accepted from now on, and read from open() on.
@@ -34,6 +36,9 @@ class ClientPort final : public ConnectionOwner {
   uint64_t memory_used() const { return held_bytes_; }
 
   void on_request(RequestPtr request) override { on_request_(std::move(request)); }
+  void on_answered(int16_t api_key, int64_t total_ns) override {
+    figures_.answered(api_key, total_ns);
+  }
   void on_connection_over(uint64_t id) override;
   bool reserve_bytes(size_t bytes) override;
   void release_bytes(size_t bytes) override;
@@ -45,6 +50,7 @@ class ClientPort final : public ConnectionOwner {
 
   rt::World& world_;
   const BrokerConfig& config_;
+  BrokerFigures& figures_;
   OnRequest on_request_;
   std::shared_ptr<BufferPool> pool_ = std::make_shared<BufferPool>();
   std::vector<std::pair<std::string, std::unique_ptr<rt::Listener>>> listeners_;

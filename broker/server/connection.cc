@@ -159,6 +159,8 @@ void ClientConnection::work() {
       close();
       break;
     }
+    in_flight_api_ = static_cast<int16_t>(request->api());
+    in_flight_since_ = request->received;
     owner_.on_request(std::move(request));
   }
   working_ = false;
@@ -184,6 +186,7 @@ void ClientConnection::on_reply(std::vector<rt::OutPiece> pieces) {
   in_flight_bytes_ = 0;
   client_->cancel = nullptr;
   last_active_ = loop_.now();
+  owner_.on_answered(in_flight_api_, last_active_ - in_flight_since_);
   if (!pieces.empty()) socket_->send(std::move(pieces));
   if (finishing_) return finish();
   // From inside work() its loop goes on; otherwise what waits is taken up in the next turn.

@@ -21,6 +21,8 @@ class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
   virtual void on_request(RequestPtr request) = 0;
+  // A request was answered (or needed no answer), so long after its last byte was here.
+  virtual void on_answered(int16_t api_key, int64_t total_ns) = 0;
   // The connection is over; the owner lets go of it, later. Called once.
   virtual void on_connection_over(uint64_t id) = 0;
   // May this many more bytes of requests be held? False: the connection pauses until resume().
@@ -91,6 +93,8 @@ class ClientConnection final : public ReplySink,
   std::deque<Buffer> ahead_;
   bool in_flight_ = false;
   size_t in_flight_bytes_ = 0;
+  int16_t in_flight_api_ = -1;
+  Instant in_flight_since_;
   bool working_ = false;
   bool work_posted_ = false;
   bool finishing_ = false;
