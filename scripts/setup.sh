@@ -17,7 +17,7 @@ build=(
   librdkafka-dev libzookeeper-mt-dev    # clients inside the command line tools
 )
 quickstart=(kcat)
-tests=(python3 python3-kafka python3-kazoo zookeeper zookeeper-bin procps)
+tests=(python3 python3-kafka python3-lz4 python3-snappy python3-kazoo zookeeper zookeeper-bin procps)
 
 wanted=("${build[@]}" "${quickstart[@]}")
 print=

@@ -76,7 +76,7 @@ def test_three_chroots():
         at = ("--bootstrap-server", broker.bootstrap)
         read = run([script("kafka-console-consumer.sh"), *at, "--topic", "test", "--from-beginning", "--max-messages", "1"]).stdout
         assert read == f"of {name}\n", read
-        assert run([script("kafka-topics.sh"), *at, "--list"]).stdout.split() == [f"only-{name}", "test"]
+        assert run([script("kafka-topics.sh"), *at, "--list"]).stdout.split() == ["__consumer_offsets", f"only-{name}", "test"]
         shell = run([script("zookeeper-shell.sh"), f"127.0.0.1:{ensemble.port}", "get", f"/{name}/cluster/id"]).stdout
         ids.add(shell.splitlines()[-1])
     assert len(ids) == 3, ids

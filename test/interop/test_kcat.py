@@ -61,7 +61,7 @@ def test_offsets_by_time():
 
 def test_group_takeover():
     """Two members share four partitions; one is killed; the other ends up with all of them and nothing is lost."""
-    stack = Stack()
+    stack = Stack(extra="group.min.session.timeout.ms=1000\n")
     stack.create_topic("shared", 4)
     directory = tmp_dir()
 

@@ -8,10 +8,10 @@ def test_zkcli():
         skip("Debian's zookeeper package is not installed")
     ensemble = Ensemble()
     commands = ["create /a hello", "get -s /a", "create -s -e /a/s- x", "ls /a", "set /a world", "stat /a", "create /multi/level x",
-                "getAcl /a", "setAcl /a world:anyone:r", "set /a refused", "deleteall /a", "ls /", "quit"]
+                "getAcl /a", "create /locked x", "setAcl /locked world:anyone:r", "set /locked refused", "deleteall /a", "ls /", "quit"]
     done = run([zkcli, "-server", f"127.0.0.1:{ensemble.port}"], stdin="\n".join(commands) + "\n", timeout=60, check=False)
     text = done.stdout + done.stderr
-    for wanted in ("Created /a", "hello", "Created /a/s-0000000000", "dataVersion = 1", "[zookeeper]", "Node does not exist: /multi/level",
+    for wanted in ("Created /a", "hello", "Created /a/s-0000000000", "dataVersion = 1", "Insufficient permission : /locked", "[locked, zookeeper]", "Node does not exist: /multi/level",
                    "cdrwa"):
         assert wanted in text, f"no {wanted!r} in {text[-4000:]}"
 
