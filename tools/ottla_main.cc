@@ -32,6 +32,7 @@ constexpr Subcommand kSubcommands[] = {
     {"topics", ottla::tools::topics_main, "create, list, describe, alter and delete topics"},
     {"console-producer", ottla::tools::console_producer_main, "send lines of standard input"},
     {"console-consumer", ottla::tools::console_consumer_main, "print records of topics"},
+    {"consumer-groups", ottla::tools::consumer_groups_main, "groups, their offsets and lag"},
     {"zookeeper-shell", ottla::tools::zookeeper_shell_main, "look into the ensemble's tree, and change it"},
 };
 
