@@ -1,0 +1,106 @@
+#include <catch2/catch.hpp>
+
+#include "tools/admin_client.h"
+#include "tools/java_order.h"
+#include "tools/line_reader.h"
+#include "tools/options.h"
+
+namespace ottla::tools {
+namespace {
+
+const OptionParser& parser() {
+  static const OptionParser instance({
+      {"topic", "The topic.", OptionSpec::Argument::required, "topic"},
+      {"topics-with-overrides", "Some."},
+      {"partitions", "How many.", OptionSpec::Argument::required, "n", OptionSpec::Type::integer},
+      {"shift-by", "", OptionSpec::Argument::required, "", OptionSpec::Type::long_integer},
+      {"codec", "", OptionSpec::Argument::optional},
+      {"timeout", "", OptionSpec::Argument::required, "", OptionSpec::Type::integer, "5000"},
+      {"list", "All."},
+  });
+  return instance;
+}
+
+std::expected<Options, std::string> parse(std::vector<std::string> args) {
+  return parser().parse(args);
+}
+
+}  // namespace
+
+TEST_CASE("options as jopt-simple reads them") {
+  auto options = parse({"--topic", "a", "--topic=b", "--part", "3", "--list", "rest"});
+  REQUIRE(options);
+  CHECK(options->values("topic") == std::vector<std::string>{"a", "b"});
+  CHECK(options->number("partitions") == 3);
+  CHECK(options->has("list"));
+  CHECK(options->rest() == std::vector<std::string>{"rest"});
+  CHECK_FALSE(options->has("timeout"));
+  CHECK(options->number("timeout") == 5000);
+
+  CHECK(parse({"--shift-by", "-10"})->number("shift-by") == -10);
+  CHECK(parse({"--codec", "--list"})->has("list"));
+  CHECK(parse({"--codec", "lz4"})->value("codec") == "lz4");
+  CHECK(parse({"--bogus"}).error() == "bogus is not a recognized option");
+  CHECK(parse({"--to"}).error() == "to is not a recognized option");  // topic or topics-...
+  CHECK(parse({"--topic"}).error() == "Option topic requires an argument");
+  CHECK(parse({"--partitions", "x"}).error() == "Cannot parse argument 'x' of option partitions");
+  CHECK(parser().help().find("--partitions <Integer: n>") != std::string::npos);
+}
+
+TEST_CASE("key=value arguments") {
+  CHECK(key_values({"a=b=c", "d"}) == std::map<std::string, std::string>{{"a", "b=c"}, {"d", ""}});
+  CHECK_FALSE(key_values({"=x"}));
+}
+
+TEST_CASE("lines become records") {
+  auto plain = LineReader::make({});
+  CHECK(plain->parse("k\tv")->value == "k\tv");
+  CHECK_FALSE(plain->parse("x")->key.has_value());
+
+  auto keyed = LineReader::make({{"parse.key", "true"}, {"key.separator", ":"}});
+  CHECK(keyed->parse("k:v:w")->key == "k");
+  CHECK(keyed->parse("k:v:w")->value == "v:w");
+  CHECK(keyed->parse("none").error() == "No key separator found on line number 3: 'none'");
+
+  auto full =
+      LineReader::make({{"parse.key", "true"}, {"parse.headers", "true"}, {"null.marker", "NULL"}});
+  auto record = full->parse("h:1,i:NULL\tNULL\tv");
+  REQUIRE(record);
+  CHECK_FALSE(record->key.has_value());
+  CHECK(record->headers.size() == 2);
+  CHECK(record->headers[0].second == "1");
+  CHECK_FALSE(record->headers[1].second.has_value());
+  CHECK_FALSE(full->parse("broken\tk\tv"));
+  CHECK_FALSE(LineReader::make({{"null.marker", "\t"}}));
+
+  auto lenient = LineReader::make({{"parse.key", "true"}, {"ignore.error", "true"}});
+  CHECK(lenient->parse("none")->value == "none");
+}
+
+TEST_CASE("the order of Java's maps") {
+  // What kafka-topics --describe printed for these three topics of a live broker.
+  std::vector<std::string> names{"a.b_c", "alpha", "x"};
+  for (size_t expected : {names.size(), names.size() * 4 / 3 + 1, names.size()})
+    java_map_order(names, expected);
+  CHECK(names == std::vector<std::string>{"x", "a.b_c", "alpha"});
+  std::vector<int> partitions{0, 1, 2};
+  java_map_order(partitions, 0, [](int p) { return topic_partition_hash("con2", p); });
+  CHECK(partitions == std::vector<int>{2, 1, 0});
+}
+
+TEST_CASE("bootstrap lists and exception names") {
+  auto list = parse_bootstrap("a:1, PLAINTEXT://b:2,[::1]:9092");
+  REQUIRE(list);
+  CHECK(list->size() == 3);
+  CHECK((*list)[1].host == "b");
+  CHECK((*list)[2].host == "::1");
+  CHECK_FALSE(parse_bootstrap("nohost"));
+  CHECK_FALSE(parse_bootstrap("a:99999"));
+  CHECK_FALSE(parse_bootstrap(""));
+  CHECK(exception_of(kmsg::ErrorCode::invalid_partitions) ==
+        "org.apache.kafka.common.errors.InvalidPartitionsException");
+  CHECK(exception_of(kmsg::ErrorCode::topic_already_exists) ==
+        "org.apache.kafka.common.errors.TopicExistsException");
+}
+
+}  // namespace ottla::tools
