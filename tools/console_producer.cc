@@ -58,8 +58,8 @@ const OptionParser& parser() {
       {"socket-buffer-size", "Send buffer of sockets (send.buffer.bytes).", Argument::required,
        "size", Type::integer, "102400"},
       {"sync", "Send one record at a time, each acknowledged before the next."},
-      {"timeout", "How long records wait for company (linger.ms).", Argument::required,
-       "timeout_ms", Type::long_integer, "1000"},
+      {"timeout", "How long records wait for company, in ms (linger.ms). Apache's tool waits 1000.",
+       Argument::required, "timeout_ms", Type::long_integer, "5"},
       {"topic", "REQUIRED: the topic to send to.", Argument::required, "topic"},
   });
   return instance;
