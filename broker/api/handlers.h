@@ -35,6 +35,18 @@ void handle_create_partitions(ApiContext& context, RequestPtr request);
 void handle_describe_cluster(ApiContext& context, RequestPtr request);
 void handle_describe_log_dirs(ApiContext& context, RequestPtr request);
 void handle_describe_producers(ApiContext& context, RequestPtr request);
+// What a broker without these features says of them: unconfigured.cc.
+void handle_sasl_handshake(ApiContext& context, RequestPtr request);
+void handle_sasl_authenticate(ApiContext& context, RequestPtr request);
+void handle_describe_acls(ApiContext& context, RequestPtr request);
+void handle_create_acls(ApiContext& context, RequestPtr request);
+void handle_delete_acls(ApiContext& context, RequestPtr request);
+void handle_create_delegation_token(ApiContext& context, RequestPtr request);
+void handle_describe_delegation_token(ApiContext& context, RequestPtr request);
+void handle_renew_delegation_token(ApiContext& context, RequestPtr request);
+void handle_expire_delegation_token(ApiContext& context, RequestPtr request);
+void handle_consumer_group_heartbeat(ApiContext& context, RequestPtr request);
+void handle_consumer_group_describe(ApiContext& context, RequestPtr request);
 // Every API of the group coordinator: group_service.cc.
 void handle_group_api(ApiContext& context, RequestPtr request);
 

@@ -78,10 +78,17 @@ std::vector<ReadOutcome> ReplicaManager::read_all(const std::vector<ReadTarget>&
   std::vector<ReadOutcome> outcomes;
   outcomes.reserve(targets.size());
   auto left = static_cast<uint64_t>(std::max<int64_t>(0, params.max_bytes));
+  // A negative limit fails the partition that is read first, and is none for the others.
+  bool impossible = params.max_bytes < 0;
   bool min_one = params.at_least_one;
   for (const ReadTarget& target : targets) {
     uint64_t limit = std::min(left, static_cast<uint64_t>(std::max(0, target.max_bytes)));
     outcomes.push_back(read_one(target, params, limit, min_one));
+    if (impossible && outcomes.back().error == ErrorCode::none) {
+      outcomes.back() = {};
+      outcomes.back().error = ErrorCode::unknown_server_error;
+    }
+    impossible = false;
     uint64_t got = outcomes.back().slice.length;
     if (got > 0) min_one = false;
     left -= std::min(left, got);

@@ -1,0 +1,151 @@
+// APIs of features that a broker without them still answers: SASL on a plaintext listener, ACLs without
+// an authorizer, delegation tokens over a connection that proves nobody, the new consumer protocol in
+// ZooKeeper mode. The answers are complete: they say that the feature is not there.
+// Source: KIP-11, KIP-48, KIP-152, KIP-848; what a live 3.9 broker answers.
+#include "broker/api/handlers.h"
+#include "proto/kafka/consumer_group_describe.h"
+#include "proto/kafka/consumer_group_heartbeat.h"
+#include "proto/kafka/create_acls.h"
+#include "proto/kafka/create_delegation_token.h"
+#include "proto/kafka/delete_acls.h"
+#include "proto/kafka/describe_acls.h"
+#include "proto/kafka/describe_delegation_token.h"
+#include "proto/kafka/expire_delegation_token.h"
+#include "proto/kafka/renew_delegation_token.h"
+#include "proto/kafka/sasl_authenticate.h"
+#include "proto/kafka/sasl_handshake.h"
+
+namespace ottla::broker {
+
+using kmsg::ErrorCode;
+
+namespace {
+
+constexpr const char* kNoAuthorizer = "No Authorizer is configured on the broker";
+constexpr const char* kAnonymous = "ANONYMOUS";
+
+// Resource types, operations and permission types that name something: 0 and 1 are UNKNOWN and ANY.
+bool names_something(int8_t type) { return type > 1; }
+
+}  // namespace
+
+void handle_sasl_handshake(ApiContext&, RequestPtr request) {
+  kmsg::SaslHandshakeRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::SaslHandshakeResponse response;
+  response.error_code = ErrorCode::illegal_sasl_state;
+  request->reply(response);
+}
+
+void handle_sasl_authenticate(ApiContext&, RequestPtr request) {
+  kmsg::SaslAuthenticateRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::SaslAuthenticateResponse response;
+  response.error_code = ErrorCode::illegal_sasl_state;
+  response.error_message = "SaslAuthenticate request received after successful authentication";
+  request->reply(response);
+}
+
+void handle_describe_acls(ApiContext&, RequestPtr request) {
+  kmsg::DescribeAclsRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::DescribeAclsResponse response;
+  response.error_code = ErrorCode::security_disabled;
+  response.error_message = kNoAuthorizer;
+  request->reply(response);
+}
+
+void handle_create_acls(ApiContext&, RequestPtr request) {
+  kmsg::CreateAclsRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::CreateAclsResponse response;
+  for (const auto& creation : asked.creations) {
+    // A binding of an unknown kind makes the request itself malformed.
+    if (!names_something(creation.resource_type) || !names_something(creation.operation) ||
+        !names_something(creation.permission_type))
+      return request->close();
+    auto& result = response.results.emplace_back();
+    result.error_code = ErrorCode::security_disabled;
+    result.error_message = kNoAuthorizer;
+  }
+  request->reply(response);
+}
+
+void handle_delete_acls(ApiContext&, RequestPtr request) {
+  kmsg::DeleteAclsRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::DeleteAclsResponse response;
+  for (size_t i = 0; i < asked.filters.size(); ++i) {
+    auto& result = response.filter_results.emplace_back();
+    result.error_code = ErrorCode::security_disabled;
+    result.error_message = kNoAuthorizer;
+  }
+  request->reply(response);
+}
+
+void handle_create_delegation_token(ApiContext&, RequestPtr request) {
+  kmsg::CreateDelegationTokenRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::CreateDelegationTokenResponse response;
+  response.error_code = ErrorCode::delegation_token_request_not_allowed;
+  response.principal_type = "User";
+  response.principal_name = kAnonymous;
+  if (request->version() >= 3) {
+    if (asked.owner_principal_name && !asked.owner_principal_name->empty()) {
+      response.principal_type = asked.owner_principal_type.value_or("User");
+      response.principal_name = *asked.owner_principal_name;
+    }
+    response.token_requester_principal_type = "User";
+    response.token_requester_principal_name = kAnonymous;
+  }
+  response.issue_timestamp_ms = response.expiry_timestamp_ms = response.max_timestamp_ms = -1;
+  request->reply(response);
+}
+
+void handle_describe_delegation_token(ApiContext&, RequestPtr request) {
+  kmsg::DescribeDelegationTokenRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::DescribeDelegationTokenResponse response;
+  response.error_code = ErrorCode::delegation_token_request_not_allowed;
+  request->reply(response);
+}
+
+void handle_renew_delegation_token(ApiContext&, RequestPtr request) {
+  kmsg::RenewDelegationTokenRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::RenewDelegationTokenResponse response;
+  response.error_code = ErrorCode::delegation_token_request_not_allowed;
+  response.expiry_timestamp_ms = -1;
+  request->reply(response);
+}
+
+void handle_expire_delegation_token(ApiContext&, RequestPtr request) {
+  kmsg::ExpireDelegationTokenRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::ExpireDelegationTokenResponse response;
+  response.error_code = ErrorCode::delegation_token_request_not_allowed;
+  response.expiry_timestamp_ms = -1;
+  request->reply(response);
+}
+
+void handle_consumer_group_heartbeat(ApiContext&, RequestPtr request) {
+  kmsg::ConsumerGroupHeartbeatRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::ConsumerGroupHeartbeatResponse response;
+  response.error_code = ErrorCode::unsupported_version;
+  request->reply(response);
+}
+
+void handle_consumer_group_describe(ApiContext&, RequestPtr request) {
+  kmsg::ConsumerGroupDescribeRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::ConsumerGroupDescribeResponse response;
+  for (const std::string& group : asked.group_ids) {
+    auto& described = response.groups.emplace_back();
+    described.error_code = ErrorCode::unsupported_version;
+    described.group_id = group;
+  }
+  request->reply(response);
+}
+
+}  // namespace ottla::broker
