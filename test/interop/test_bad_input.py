@@ -51,7 +51,7 @@ def test_ports_and_directories():
     refused([OTTLA, "broker", other_cluster], "meta.properties")
     # A directory that is a file can be written by nobody, root included.
     blocked = write(d, "file", "")
-    unwritable = write(d, "unwritable.properties", f"log.dirs={blocked}/logs\nzookeeper.connect={stack.zookeeper}\nlisteners=PLAINTEXT://127.0.0.1:{port}\n")
+    unwritable = write(d, "unwritable.properties", f"broker.id=6\nlog.dirs={blocked}/logs\nzookeeper.connect={stack.zookeeper}\nlisteners=PLAINTEXT://127.0.0.1:{port}\n")
     refused([OTTLA, "broker", unwritable], f"{blocked}/logs")
     zoo2 = write(d, "zoo2.cfg", f"dataDir={blocked}/zk\nclientPort={port}\n")
     refused([OTTLA, "zookeeper", zoo2], f"{blocked}/zk")
