@@ -2,24 +2,39 @@
 
 The verbatim run needs the default ports and /tmp, so it happens in a network and mount namespace of its own; where those
 cannot be made it uses the ports of this machine if they are free, and else is skipped."""
-import ctypes
+import ctypes, fcntl
 from harness import *
 
 LINES = "first line\nsecond line\nthird line\n"
 
 
-def in_namespace():
-    """True when this process now has a loopback and a /tmp of its own."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x40000000 | 0x00020000) != 0:  # CLONE_NEWNET | CLONE_NEWNS
-        return False
-    private, tmpfs = 1 << 18 | 1 << 14, b"tmpfs"
-    if libc.mount(None, b"/", None, private, None) != 0 or libc.mount(tmpfs, b"/tmp", tmpfs, 0, None) != 0:
-        return False
-    with socket.socket() as s:  # SIOCSIFFLAGS: lo up
-        import fcntl
-        fcntl.ioctl(s, 0x8914, struct.pack("16sh22x", b"lo", 0x1 | 0x40))
-    return True
+def in_namespace(body):
+    """Runs body in a process with a loopback, a /tmp and process ids of its own (the stop scripts end every server they can
+    see). Its exit code; SKIPPED when such a process cannot be made."""
+    outer = os.fork()
+    if outer != 0:
+        return os.waitstatus_to_exitcode(os.waitpid(outer, 0)[1])
+    code = 1
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(0x40000000 | 0x00020000 | 0x20000000) != 0:  # CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID
+            os._exit(SKIPPED)
+        first = os.fork()  # process 1 of the new namespace: everything ends with it
+        if first != 0:
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) % 256)
+        private = 1 << 18 | 1 << 14
+        if (libc.mount(None, b"/", None, private, None) != 0 or libc.mount(b"proc", b"/proc", b"proc", 0, None) != 0 or
+                libc.mount(b"tmpfs", b"/tmp", b"tmpfs", 0, None) != 0):
+            os._exit(SKIPPED)
+        with socket.socket() as s:
+            fcntl.ioctl(s, 0x8914, struct.pack("16sh22x", b"lo", 0x1 | 0x40))  # SIOCSIFFLAGS: lo up
+        body()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code)
 
 
 def bin_run(command, stdin=None, **more):
@@ -83,39 +98,15 @@ def test_three_chroots():
 
 
 def test_verbatim_somewhere():
-    if os.geteuid() == 0:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                if not in_namespace():
-                    code = SKIPPED
-                else:
-                    test_verbatim()
-                    code = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush(), sys.stderr.flush()
-                for process in _started_here():
-                    if process.alive():
-                        process.kill()
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        if code != SKIPPED:
-            assert code == 0, f"the verbatim run failed with {code}"
-            return
+    code = in_namespace(test_verbatim) if os.geteuid() == 0 else SKIPPED
+    if code != SKIPPED:
+        assert code == 0, f"the verbatim run failed with {code}"
+        return
     if accepts(2181) or accepts(9092) or os.path.exists("/tmp/kafka-logs") or os.path.exists("/tmp/zookeeper"):
         skip("no namespace can be made here, and the default ports or directories are taken")
     for directory in ("/tmp/kafka-logs", "/tmp/zookeeper"):
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
     test_verbatim()
-
-
-def _started_here():
-    import harness
-    return harness._started
 
 
 main(test_verbatim_somewhere, test_three_chroots)
