@@ -98,12 +98,13 @@ void ClientConnection::on_read(Result<size_t> result) {
 
 // Cuts whole frames out of the buffer; a frame that is not whole yet goes on in a buffer of its own.
 void ClientConnection::take_frames() {
-  while (!over_ && !in_frame_ && !paused_ && end_ - begin_ >= kSizeBytes) {
+  while (!over_ && !in_frame_ && !paused_ && !garbage_ && end_ - begin_ >= kSizeBytes) {
     auto size = load_be<int32_t>(buffer_.data() + begin_);
     if (size <= 0 || static_cast<size_t>(size) > max_frame_bytes_) {
       ++counters_.closed_for_garbage;
       log::debug(kLog, "closing: not the size of a request", "peer={} size={}", client_->host, size);
-      return close();
+      garbage_ = true;  // what came before it is answered first
+      return;
     }
     if (!begin_frame(static_cast<size_t>(size))) return;
   }
@@ -164,6 +165,7 @@ void ClientConnection::work() {
     owner_.on_request(std::move(request));
   }
   working_ = false;
+  if (garbage_ && !in_flight_ && ahead_.empty()) close();
 }
 
 void ClientConnection::post_work() {

@@ -71,7 +71,9 @@ class ClientConnection final : public ReplySink,
   void push_frame();
   void work();
   void post_work();
-  bool reading_is_held() const { return ahead_.size() >= kMaxAhead || paused_ || finishing_; }
+  bool reading_is_held() const {
+    return ahead_.size() >= kMaxAhead || paused_ || finishing_ || garbage_;
+  }
 
   // Fixed after construction.
   rt::Loop& loop_;
@@ -89,6 +91,7 @@ class ClientConnection final : public ReplySink,
   bool in_frame_ = false;
   bool reading_ = false;
   bool paused_ = false;
+  bool garbage_ = false;  // no frame follows those that were read
 
   std::deque<Buffer> ahead_;
   bool in_flight_ = false;
