@@ -55,6 +55,6 @@ case "${1:-}" in
     echo "$mode" ;;
   version) exec "$bin/ottla" --version ;;
   *)
-    echo "Usage: $0 [--config <conf-dir>] {start|start-foreground|stop|version|restart|status} [zoo.cfg]" >&2
+    echo "Usage: $0 {start|start-foreground|stop|version|restart|status} [zoo.cfg]" >&2
     exit 1 ;;
 esac
