@@ -144,7 +144,10 @@ void step(std::shared_ptr<Call> call) {
       refuse(result, ErrorCode::invalid_request,
              "Config type client-metrics is only supported on KRaft clusters");
       break;
-    default: refuse(result, ErrorCode::invalid_request, "Unsupported resource type"); break;
+    default:
+      refuse(result, ErrorCode::invalid_request,
+             std::string(kmsg::error_message(ErrorCode::invalid_request)));
+      break;
   }
   call->response.results.push_back(std::move(result));
   step(std::move(call));
