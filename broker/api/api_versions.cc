@@ -1,6 +1,6 @@
 // ApiVersions. Source: KIP-35, KIP-511, KIP-584.
-#include "broker/api/handlers.h"
 #include "proto/kafka/api_versions.h"
+#include "broker/api/handlers.h"
 
 namespace ottla::broker {
 

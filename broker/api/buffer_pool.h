@@ -15,7 +15,7 @@ class BufferPool {
   // Bytes kept at rest; what exceeds them is freed.
   explicit BufferPool(size_t keep_bytes = 32u << 20) : keep_bytes_(keep_bytes) {}
 
-  Buffer take(size_t size);   // of exactly that size, content indeterminate
+  Buffer take(size_t size);  // of exactly that size, content indeterminate
   void give(Buffer buffer);
 
   size_t kept_bytes() const { return kept_bytes_; }

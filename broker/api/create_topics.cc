@@ -21,7 +21,8 @@ Response::CreatableTopicResult result_of(ApiContext& context, CreateTopicResult&
   entry.replication_factor = result.replication_factor;
   entry.configs.emplace();
   if (result.error != ErrorCode::none) return entry;
-  for (DescribedConfig& described : describe_topic(context.config, context.dynamic, result.configs)) {
+  for (DescribedConfig& described :
+       describe_topic(context.config, context.dynamic, result.configs)) {
     auto& config = entry.configs->emplace_back();
     config.name = std::move(described.name);
     config.value = std::move(described.value);

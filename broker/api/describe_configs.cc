@@ -137,9 +137,14 @@ void step(std::shared_ptr<Call> call) {
   result.resource_type = resource.resource_type;
   result.resource_name = resource.resource_name;
   switch (resource.resource_type) {
-    case kTopic: return describe_topic_resource(std::move(call), resource, std::move(result));
-    case kBroker: describe_broker_resource(*call, resource, result); break;
-    case kBrokerLogger: describe_logger(*call, resource, result); break;
+    case kTopic:
+      return describe_topic_resource(std::move(call), resource, std::move(result));
+    case kBroker:
+      describe_broker_resource(*call, resource, result);
+      break;
+    case kBrokerLogger:
+      describe_logger(*call, resource, result);
+      break;
     case kClientMetrics:
       refuse(result, ErrorCode::invalid_request,
              "Config type client-metrics is only supported on KRaft clusters");

@@ -20,7 +20,8 @@ void handle_describe_log_dirs(ApiContext& context, RequestPtr request) {
       for (int32_t index : topic.partitions) wanted.insert({topic.topic, index});
 
   // dir -> topic -> partitions
-  std::map<std::string, std::map<std::string, std::vector<Response::DescribeLogDirsPartition>>> found;
+  std::map<std::string, std::map<std::string, std::vector<Response::DescribeLogDirsPartition>>>
+      found;
   context.replicas.logs().for_each([&](PartitionLog& log) {
     if (asked.topics && !wanted.contains(log.tp())) return;
     Response::DescribeLogDirsPartition entry;

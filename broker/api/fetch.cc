@@ -1,5 +1,5 @@
-// Fetch: names become partitions, the session says which answers are news, and the records go out as
-// slices of the segment files: no byte of them is touched here, but for the oldest clients.
+// Fetch: names become partitions, the session says which answers are news, and the records go out
+// as slices of the segment files: no byte of them is touched here, but for the oldest clients.
 // Source: KIP-74 (limits), KIP-227 (sessions), KIP-320, KIP-516, KIP-951.
 #include "proto/kafka/fetch.h"
 
@@ -266,13 +266,13 @@ void handle_fetch(ApiContext& context, RequestPtr request) {
   auto targets = targets_of(context, *request, call->session);
   call->request = std::move(request);
   std::shared_ptr<ClientInfo> client = call->request->shared_client();
-  Purgatory::Id parked = context.replicas.read(std::move(targets), params,
-                        [&context, call = std::move(call)](std::vector<ReadOutcome> outcomes) {
-                          finish(context, *call, std::move(outcomes));
-                        });
+  Purgatory::Id parked =
+      context.replicas.read(std::move(targets), params,
+                            [&context, call = std::move(call)](std::vector<ReadOutcome> outcomes) {
+                              finish(context, *call, std::move(outcomes));
+                            });
   // A consumer that went away must not keep what it waits for in memory.
-  if (parked != 0)
-    client->cancel = [&context, parked] { context.replicas.cancel_read(parked); };
+  if (parked != 0) client->cancel = [&context, parked] { context.replicas.cancel_read(parked); };
 }
 
 }  // namespace ottla::broker

@@ -1,6 +1,6 @@
-// Records of a fetch for clients that do not know batches of magic 2 (Fetch v0 to v3): opened, written
-// anew in their format, and made as long as was promised before. Rare, and the only fetch that copies.
-// Source: KIP-31, KIP-98, KIP-283 (down-conversion).
+// Records of a fetch for clients that do not know batches of magic 2 (Fetch v0 to v3): opened,
+// written anew in their format, and made as long as was promised before. Rare, and the only fetch
+// that copies. Source: KIP-31, KIP-98, KIP-283 (down-conversion).
 #pragma once
 
 #include <cstdint>

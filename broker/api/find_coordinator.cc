@@ -47,13 +47,16 @@ Response::Coordinator find_group(ApiContext& context, const std::string& listene
 Response::Coordinator find(ApiContext& context, Request& request, int8_t type,
                            const std::string& key) {
   switch (type) {
-    case kGroup: return find_group(context, request.client().listener_name, key);
+    case kGroup:
+      return find_group(context, request.client().listener_name, key);
     // The transaction coordinator is not built yet; clients take this as final.
-    case kTransaction: return refused(ErrorCode::unsupported_version);
+    case kTransaction:
+      return refused(ErrorCode::unsupported_version);
     case kShare:
       return refused(request.version() >= 6 ? ErrorCode::coordinator_not_available
                                             : ErrorCode::invalid_request);
-    default: return refused(ErrorCode::invalid_request);
+    default:
+      return refused(ErrorCode::invalid_request);
   }
 }
 

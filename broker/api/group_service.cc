@@ -26,8 +26,8 @@ GroupConfig group_config(const BrokerConfig& config) {
   group.max_size = config.group_max_size;
   group.offset_metadata_max_bytes = config.offset_metadata_max_bytes;
   group.offsets_retention_ms = int64_t{config.offsets_retention_minutes} * 60'000;
-  group.offsets_retention_check_interval_ms =
-      static_cast<int32_t>(std::min<int64_t>(config.offsets_retention_check_interval_ms, INT32_MAX));
+  group.offsets_retention_check_interval_ms = static_cast<int32_t>(
+      std::min<int64_t>(config.offsets_retention_check_interval_ms, INT32_MAX));
   group.offsets_commit_required_acks = config.offsets_commit_required_acks;
   group.offsets_commit_timeout_ms = config.offsets_commit_timeout_ms;
   return group;
@@ -204,8 +204,9 @@ struct GroupService::Impl {
 
   // One that is answered at once.
   template <class Message, class Response>
-  void answer(RequestPtr request, Response (GroupCoordinator::*verb)(
-                                      const Message&, const GroupContext&, GroupEffects&)) {
+  void answer(RequestPtr request,
+              Response (GroupCoordinator::*verb)(const Message&, const GroupContext&,
+                                                 GroupEffects&)) {
     Message message;
     if (!decode(*request, message)) return;
     GroupEffects effects;
@@ -214,8 +215,8 @@ struct GroupService::Impl {
     apply(std::move(effects));
   }
   template <class Message, class Response>
-  void look_up(RequestPtr request, Response (GroupCoordinator::*verb)(const Message&,
-                                                                      const GroupContext&) const) {
+  void look_up(RequestPtr request,
+               Response (GroupCoordinator::*verb)(const Message&, const GroupContext&) const) {
     Message message;
     if (!decode(*request, message)) return;
     request->reply((core.*verb)(message, context_of(*request)));
@@ -223,11 +224,16 @@ struct GroupService::Impl {
 
   void handle(RequestPtr request) {
     switch (request->api()) {
-      case ApiKey::join_group: return park(std::move(request), &GroupCoordinator::join_group);
-      case ApiKey::sync_group: return park(std::move(request), &GroupCoordinator::sync_group);
-      case ApiKey::offset_commit: return park(std::move(request), &GroupCoordinator::offset_commit);
-      case ApiKey::heartbeat: return answer(std::move(request), &GroupCoordinator::heartbeat);
-      case ApiKey::leave_group: return answer(std::move(request), &GroupCoordinator::leave_group);
+      case ApiKey::join_group:
+        return park(std::move(request), &GroupCoordinator::join_group);
+      case ApiKey::sync_group:
+        return park(std::move(request), &GroupCoordinator::sync_group);
+      case ApiKey::offset_commit:
+        return park(std::move(request), &GroupCoordinator::offset_commit);
+      case ApiKey::heartbeat:
+        return answer(std::move(request), &GroupCoordinator::heartbeat);
+      case ApiKey::leave_group:
+        return answer(std::move(request), &GroupCoordinator::leave_group);
       case ApiKey::delete_groups:
         return answer(std::move(request), &GroupCoordinator::delete_groups);
       case ApiKey::offset_delete:
@@ -241,7 +247,8 @@ struct GroupService::Impl {
         if (!decode(*request, message)) return;
         return request->reply(core.list_groups(message));
       }
-      default: return request->close();
+      default:
+        return request->close();
     }
   }
 

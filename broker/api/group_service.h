@@ -1,7 +1,7 @@
-// GroupService: the shell around the group coordinator's core. Decodes requests, appends what the core
-// decides to __consumer_offsets, parks answers until the core releases them, keeps its one timer, and
-// feeds it the log of a partition that this broker begins to lead. Loop thread.
-// Does not include log headers: it reaches its log through OffsetsStore.
+// GroupService: the shell around the group coordinator's core. Decodes requests, appends what the
+// core decides to __consumer_offsets, parks answers until the core releases them, keeps its one
+// timer, and feeds it the log of a partition that this broker begins to lead. Loop thread. Does not
+// include log headers: it reaches its log through OffsetsStore.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// One line an API: the handlers, each in the file of its name. The registry (registry.cc) is the list
-// of what this broker speaks; the ApiVersions answer is made from it.
+// One line an API: the handlers, each in the file of its name. The registry (registry.cc) is the
+// list of what this broker speaks; the ApiVersions answer is made from it.
 #pragma once
 
 #include <span>
@@ -15,8 +15,8 @@ struct ApiHandler {
   void (*handle)(ApiContext& context, RequestPtr request);
 };
 
-std::span<const ApiHandler> api_handlers();             // in the order of their keys
-const ApiHandler* find_handler(kmsg::ApiKey key);       // null: not built, so not spoken
+std::span<const ApiHandler> api_handlers();        // in the order of their keys
+const ApiHandler* find_handler(kmsg::ApiKey key);  // null: not built, so not spoken
 
 // The handlers. Each decodes its own request: decode() below closes the connection on garbage.
 void handle_produce(ApiContext& context, RequestPtr request);

@@ -128,10 +128,9 @@ void handle_list_offsets(ApiContext& context, RequestPtr request) {
     auto& answer = response.topics.emplace_back();
     answer.name = topic.name;
     for (const auto& partition : topic.partitions)
-      answer.partitions.push_back(
-          answer_partition(context, how, topic.name, partition,
-                           how.version > 0 &&
-                               repeated.contains({topic.name, partition.partition_index})));
+      answer.partitions.push_back(answer_partition(
+          context, how, topic.name, partition,
+          how.version > 0 && repeated.contains({topic.name, partition.partition_index})));
   }
   request->reply(response);
 }

@@ -46,7 +46,8 @@ class MetadataAnswer {
     }
   }
 
-  // A topic named as this version may not: every topic is then answered with that, and nothing else.
+  // A topic named as this version may not: every topic is then answered with that, and nothing
+  // else.
   bool refuses_all() {
     if (!asked_.topics) return false;
     for (const auto& topic : *asked_.topics) {

@@ -28,9 +28,9 @@ bool is_transactional(Bytes records) {
 }
 
 // What refuses a partition before its log is asked.
-void refuse_before_append(ApiContext& context, const Request& request, const kmsg::ProduceRequest& asked,
-                          const std::string& topic, const kmsg::Records& records,
-                          Response::PartitionProduceResponse& entry) {
+void refuse_before_append(ApiContext& context, const Request& request,
+                          const kmsg::ProduceRequest& asked, const std::string& topic,
+                          const kmsg::Records& records, Response::PartitionProduceResponse& entry) {
   if (asked.acks < -1 || asked.acks > 1) {
     entry.error_code = ErrorCode::invalid_required_acks;
   } else if (is_internal_topic(topic) && request.client_id_text() != "__admin_client" &&
@@ -117,8 +117,8 @@ void handle_produce(ApiContext& context, RequestPtr request) {
         call->failed = true;
         continue;
       }
-      targets.push_back({{topic.name, partition.index},
-                         request->editable(partition.records.bytes)});
+      targets.push_back(
+          {{topic.name, partition.index}, request->editable(partition.records.bytes)});
       call->where.emplace_back(call->response.responses.size() - 1,
                                answer.partition_responses.size() - 1);
     }

@@ -1,5 +1,5 @@
-// ProducerIds: hands out producer ids from blocks that the control plane claims in ZooKeeper, the next
-// block being fetched before the present one is used up. Source: KIP-730.
+// ProducerIds: hands out producer ids from blocks that the control plane claims in ZooKeeper, the
+// next block being fetched before the present one is used up. Source: KIP-730.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Request: one request on its way through the broker: its header, its bytes, and the way back. Every
-// handler ends by calling exactly one of reply(), reply_nothing(), close(); a Request that is dropped
-// without any closes its connection, so that no client waits for ever. Loop thread.
+// Request: one request on its way through the broker: its header, its bytes, and the way back.
+// Every handler ends by calling exactly one of reply(), reply_nothing(), close(); a Request that is
+// dropped without any closes its connection, so that no client waits for ever. Loop thread.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +33,12 @@ class ReplySink {
 // What all requests of a connection share.
 struct ClientInfo {
   uint64_t connection_id = 0;
-  std::string host;           // as Kafka prints it: "/127.0.0.1"
-  std::string listener_name;  // "PLAINTEXT"
+  std::string host;                             // as Kafka prints it: "/127.0.0.1"
+  std::string listener_name;                    // "PLAINTEXT"
   std::string software_name, software_version;  // from ApiVersions v3 on
   std::shared_ptr<BufferPool> pool;
-  // Gives up what the request in flight waits for; called when the connection ends before its answer.
+  // Gives up what the request in flight waits for; called when the connection ends before its
+  // answer.
   Fn<void()> cancel;
 };
 

@@ -1,6 +1,6 @@
-// APIs of features that a broker without them still answers: SASL on a plaintext listener, ACLs without
-// an authorizer, delegation tokens over a connection that proves nobody, the new consumer protocol in
-// ZooKeeper mode. The answers are complete: they say that the feature is not there.
+// APIs of features that a broker without them still answers: SASL on a plaintext listener, ACLs
+// without an authorizer, delegation tokens over a connection that proves nobody, the new consumer
+// protocol in ZooKeeper mode. The answers are complete: they say that the feature is not there.
 // Source: KIP-11, KIP-48, KIP-152, KIP-848; what a live 3.9 broker answers.
 #include "broker/api/handlers.h"
 #include "proto/kafka/consumer_group_describe.h"

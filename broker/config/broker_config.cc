@@ -1,4 +1,5 @@
-// Loading server.properties: the rows of broker_keys.cc, then what follows from several keys at once.
+// Loading server.properties: the rows of broker_keys.cc, then what follows from several keys at
+// once.
 #include "broker/config/broker_config.h"
 
 #include <fmt/core.h>
@@ -40,9 +41,9 @@ std::vector<std::string> split(std::string_view text) {
   return items;
 }
 
-#define OTTLA_REQUIRE(condition, key, ...)                                               \
-  do {                                                                                   \
-    if (!(condition)) return fault(properties, config, key, fmt::format(__VA_ARGS__));   \
+#define OTTLA_REQUIRE(condition, key, ...)                                             \
+  do {                                                                                 \
+    if (!(condition)) return fault(properties, config, key, fmt::format(__VA_ARGS__)); \
   } while (false)
 
 Result<void> derive_listeners(const config::Properties& properties, BrokerConfig& config) {
@@ -104,8 +105,8 @@ Result<void> derive_dirs_and_limits(const config::Properties& properties, Broker
   OTTLA_REQUIRE(!config.log_dirs.empty(), "log.dirs", "must name at least one directory");
   for (size_t i = 0; i < config.log_dirs.size(); ++i)
     for (size_t j = 0; j < i; ++j)
-      OTTLA_REQUIRE(config.log_dirs[i] != config.log_dirs[j], "log.dirs",
-                    "must not name {} twice", config.log_dirs[i]);
+      OTTLA_REQUIRE(config.log_dirs[i] != config.log_dirs[j], "log.dirs", "must not name {} twice",
+                    config.log_dirs[i]);
   for (const std::string& item : split(config.max_connections_per_ip_overrides)) {
     size_t colon = item.rfind(':');
     int32_t count = -1;
@@ -155,15 +156,15 @@ Result<void> check_across(const config::Properties& properties, const BrokerConf
       "offsets.topic.compression.codec", "must be a codec number from 0 to 4");
   OTTLA_REQUIRE(config.queued_max_request_bytes <= 0 ||
                     config.queued_max_request_bytes >= config.socket_request_max_bytes,
-                "queued.max.request.bytes",
-                "must be -1, or at least socket.request.max.bytes ({})",
+                "queued.max.request.bytes", "must be -1, or at least socket.request.max.bytes ({})",
                 config.socket_request_max_bytes);
   OTTLA_REQUIRE(config.max_connections_per_ip > 0 || !config.connections_per_ip_overrides.empty(),
                 "max.connections.per.ip", "may be 0 only with max.connections.per.ip.overrides");
-  OTTLA_REQUIRE(config.connections_max_idle_ms <= 0 ||
-                    config.connection_failed_authentication_delay_ms < config.connections_max_idle_ms,
-                "connection.failed.authentication.delay.ms",
-                "must be less than connections.max.idle.ms ({})", config.connections_max_idle_ms);
+  OTTLA_REQUIRE(
+      config.connections_max_idle_ms <= 0 ||
+          config.connection_failed_authentication_delay_ms < config.connections_max_idle_ms,
+      "connection.failed.authentication.delay.ms", "must be less than connections.max.idle.ms ({})",
+      config.connections_max_idle_ms);
   return {};
 }
 

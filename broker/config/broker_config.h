@@ -17,13 +17,13 @@ namespace ottla::broker {
 
 struct BrokerConfig {
   // Derived from the keys below by load_broker_config.
-  std::vector<std::string> log_dirs;                // never empty
+  std::vector<std::string> log_dirs;  // never empty
   std::vector<Listener> listeners;
-  std::vector<Listener> advertised_listeners;       // hosts filled in, ports may be 0 until bound
-  std::string inter_broker_listener;                // the name of one of the advertised ones
+  std::vector<Listener> advertised_listeners;  // hosts filled in, ports may be 0 until bound
+  std::string inter_broker_listener;           // the name of one of the advertised ones
   std::map<std::string, int32_t> connections_per_ip_overrides;
-  std::map<std::string, std::string> given;         // every key of the file, as written
-  std::string source;                               // the file's name, for error lines
+  std::map<std::string, std::string> given;  // every key of the file, as written
+  std::string source;                        // the file's name, for error lines
 
   // One member a key that has an effect, in the order of the keys' names.
   std::optional<std::string> advertised_listeners_text;
@@ -128,10 +128,10 @@ struct BrokerConfig {
   int32_t zookeeper_max_in_flight_requests = 0;
   int32_t zookeeper_session_timeout_ms = 0;
 
-  int64_t retention_ms() const;       // log.retention.ms, minutes, hours, in that order
-  int64_t segment_ms() const;         // log.roll.ms or hours
+  int64_t retention_ms() const;  // log.retention.ms, minutes, hours, in that order
+  int64_t segment_ms() const;    // log.roll.ms or hours
   int64_t segment_jitter_ms() const;
-  int64_t flush_ms() const;           // log.flush.interval.ms or log.flush.scheduler.interval.ms
+  int64_t flush_ms() const;  // log.flush.interval.ms or log.flush.scheduler.interval.ms
 };
 
 struct LoadedConfig {

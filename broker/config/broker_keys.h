@@ -1,5 +1,5 @@
-// The table of broker keys: parsing, defaults, warnings, Describe answers and the documentation come
-// from its rows. Rows are in the order of their names.
+// The table of broker keys: parsing, defaults, warnings, Describe answers and the documentation
+// come from its rows. Rows are in the order of their names.
 #pragma once
 
 #include <span>

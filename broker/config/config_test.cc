@@ -90,15 +90,17 @@ TEST_CASE("topic configs are refused in Kafka's words") {
   CHECK(topic_config_fault(broker, {{"min.cleanable.dirty.ratio", "1.5"}}) ==
         "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: Value must be no more than "
         "1");
-  CHECK(topic_config_fault(broker, {{"compression.gzip.level", "0"}}) ==
-        "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or "
-        "equal to -1");
+  CHECK(
+      topic_config_fault(broker, {{"compression.gzip.level", "0"}}) ==
+      "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or "
+      "equal to -1");
   CHECK(topic_config_fault(broker, {{"message.format.version", "0.9"}}) ==
         "Invalid value 0.9 for configuration message.format.version: Version 0.9 is not a valid "
         "version");
   CHECK(topic_config_fault(broker, {{"message.format.version", "2.8"}}).empty());
-  CHECK(topic_config_fault(broker, {{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}})
-            .starts_with("conflict topic config setting"));
+  CHECK(
+      topic_config_fault(broker, {{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}})
+          .starts_with("conflict topic config setting"));
 }
 
 TEST_CASE("described configs name their sources") {

@@ -14,15 +14,24 @@ using config::Type;
 
 int8_t type_number(Type type) {
   switch (type) {
-    case Type::boolean: return 1;
-    case Type::string: return 2;
-    case Type::int32: return 3;
-    case Type::int16: return 4;
-    case Type::int64: return 5;
-    case Type::float64: return 6;
-    case Type::list: return 7;
-    case Type::class_name: return 8;
-    case Type::password: return 9;
+    case Type::boolean:
+      return 1;
+    case Type::string:
+      return 2;
+    case Type::int32:
+      return 3;
+    case Type::int16:
+      return 4;
+    case Type::int64:
+      return 5;
+    case Type::float64:
+      return 6;
+    case Type::list:
+      return 7;
+    case Type::class_name:
+      return 8;
+    case Type::password:
+      return 9;
   }
   return 0;
 }
@@ -106,10 +115,12 @@ std::string canonical_text(const KeyInfo& key, const std::string& text) {
   auto value = config::parse_value(key, text);
   if (!value) return text;
   switch (key.type) {
-    case Type::boolean: return std::get<bool>(*value) ? "true" : "false";
+    case Type::boolean:
+      return std::get<bool>(*value) ? "true" : "false";
     case Type::int16:
     case Type::int32:
-    case Type::int64: return std::to_string(std::get<int64_t>(*value));
+    case Type::int64:
+      return std::to_string(std::get<int64_t>(*value));
     case Type::list: {
       std::string joined;
       for (const std::string& item : std::get<std::vector<std::string>>(*value))
@@ -123,7 +134,8 @@ std::string canonical_text(const KeyInfo& key, const std::string& text) {
       if (printed.find_first_of(".e") == std::string::npos) printed += ".0";
       return printed;
     }
-    default: return std::get<std::string>(*value);
+    default:
+      return std::get<std::string>(*value);
   }
 }
 
@@ -146,9 +158,8 @@ std::vector<DescribedConfig> describe_cluster_default(const DynamicConfigs& dyna
   std::vector<DescribedConfig> entries;
   for (const auto& [name, value] : dynamic.cluster_default) {
     const KeyInfo* key = find_broker_key(name);
-    entries.push_back(key != nullptr
-                          ? broker_entry(*key, nullptr, dynamic)
-                          : unknown_entry(name, ConfigSource::dynamic_default_broker));
+    entries.push_back(key != nullptr ? broker_entry(*key, nullptr, dynamic)
+                                     : unknown_entry(name, ConfigSource::dynamic_default_broker));
   }
   return entries;
 }

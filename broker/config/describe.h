@@ -31,7 +31,7 @@ struct DescribedConfig {
   bool read_only = false;
   bool sensitive = false;
   ConfigSource source = ConfigSource::default_value;
-  int8_t type = 0;                   // Kafka's number of the type
+  int8_t type = 0;  // Kafka's number of the type
   std::vector<Synonym> synonyms;
   const char* doc = "";
 };

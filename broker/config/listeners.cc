@@ -40,7 +40,8 @@ std::optional<std::string> protocol_of(std::string_view map, const std::string& 
   for_each_item(map, [&](std::string_view pair) {
     size_t colon = pair.find(':');
     if (colon == std::string_view::npos) return;
-    if (upper(trimmed(pair.substr(0, colon))) == name) found = upper(trimmed(pair.substr(colon + 1)));
+    if (upper(trimmed(pair.substr(0, colon))) == name)
+      found = upper(trimmed(pair.substr(colon + 1)));
   });
   return found;
 }
@@ -48,7 +49,8 @@ std::optional<std::string> protocol_of(std::string_view map, const std::string& 
 Result<Listener> parse_one(std::string_view text, std::string_view protocol_map) {
   constexpr std::string_view kForm = "must be a list of NAME://HOST:PORT";
   size_t scheme = text.find("://");
-  if (scheme == std::string_view::npos || scheme == 0) return fail(Errc::invalid, std::string(kForm));
+  if (scheme == std::string_view::npos || scheme == 0)
+    return fail(Errc::invalid, std::string(kForm));
   Listener listener;
   listener.name = upper(text.substr(0, scheme));
   std::string_view rest = text.substr(scheme + 3);
@@ -59,16 +61,18 @@ Result<Listener> parse_one(std::string_view text, std::string_view protocol_map)
   auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
   if (error != std::errc() || end != port.data() + port.size() || number < 0 || number > 65535)
     return fail(Errc::invalid, fmt::format("must end in a port from 0 to 65535, not {}", port));
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (host.starts_with('[') && host.ends_with(']'))
+    host = host.substr(1, host.size() - 2);
   else if (host.find(':') != std::string_view::npos)
     return fail(Errc::invalid, "must have an IPv6 address in brackets");
   listener.host = std::string(host);
   listener.port = static_cast<uint16_t>(number);
   std::optional<std::string> protocol = protocol_of(protocol_map, listener.name);
   if (!protocol)
-    return fail(Errc::invalid,
-                fmt::format("must name listeners of listener.security.protocol.map; {} is not there",
-                            listener.name));
+    return fail(
+        Errc::invalid,
+        fmt::format("must name listeners of listener.security.protocol.map; {} is not there",
+                    listener.name));
   if (std::find(std::begin(kProtocols), std::end(kProtocols), *protocol) == std::end(kProtocols))
     return fail(Errc::invalid,
                 fmt::format("must map to PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; {} maps to {}",
@@ -78,9 +82,8 @@ Result<Listener> parse_one(std::string_view text, std::string_view protocol_map)
 }
 
 bool is_v4(const std::string& host) {
-  return !host.empty() && std::all_of(host.begin(), host.end(), [](char c) {
-    return (c >= '0' && c <= '9') || c == '.';
-  });
+  return !host.empty() && std::all_of(host.begin(), host.end(),
+                                      [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
 }
 bool is_v6(const std::string& host) { return host.find(':') != std::string::npos; }
 
@@ -92,7 +95,8 @@ std::string to_string(const Listener& listener) {
                      listener.port);
 }
 
-Result<std::vector<Listener>> parse_listeners(std::string_view text, std::string_view protocol_map) {
+Result<std::vector<Listener>> parse_listeners(std::string_view text,
+                                              std::string_view protocol_map) {
   std::vector<Listener> listeners;
   std::optional<Error> fault;
   for_each_item(text, [&](std::string_view item) {

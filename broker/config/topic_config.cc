@@ -40,8 +40,8 @@ std::string number_fault(const KeyInfo& key, const std::string& raw, Number low,
   std::string text = trimmed(raw);
   Number value{};
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  bool in_type = error == std::errc() && end == text.data() + text.size() && value >= low &&
-                 value <= high;
+  bool in_type =
+      error == std::errc() && end == text.data() + text.size() && value >= low && value <= high;
   if (!in_type)
     return invalid(key, raw, fmt::format("Not a number of type {}", config::type_name(key.type)));
   if (key.valid != nullptr && !key.valid(text))
@@ -86,11 +86,16 @@ std::string value_fault(const KeyInfo& key, const std::string& text) {
     case Type::boolean:
       if (config::parse_value(key, text)) return {};
       return invalid(key, text, "Expected value to be either true or false");
-    case Type::int16: return number_fault<int64_t>(key, text, INT16_MIN, INT16_MAX);
-    case Type::int32: return number_fault<int64_t>(key, text, INT32_MIN, INT32_MAX);
-    case Type::int64: return number_fault<int64_t>(key, text, INT64_MIN, INT64_MAX);
-    case Type::float64: return number_fault<double>(key, text, -1e308, 1e308);
-    default: return word_fault(key, text);
+    case Type::int16:
+      return number_fault<int64_t>(key, text, INT16_MIN, INT16_MAX);
+    case Type::int32:
+      return number_fault<int64_t>(key, text, INT32_MIN, INT32_MAX);
+    case Type::int64:
+      return number_fault<int64_t>(key, text, INT64_MIN, INT64_MAX);
+    case Type::float64:
+      return number_fault<double>(key, text, -1e308, 1e308);
+    default:
+      return word_fault(key, text);
   }
 }
 

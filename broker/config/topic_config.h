@@ -65,7 +65,8 @@ TopicConfig topic_defaults(const BrokerConfig& broker);
 // out: they were refused when they were set, and what stands in ZooKeeper must not stop a broker.
 TopicConfig make_topic_config(const BrokerConfig& broker, const ConfigOverrides& overrides);
 
-// Empty when the overrides may be set on a topic, else Kafka's own text for the INVALID_CONFIG answer.
+// Empty when the overrides may be set on a topic, else Kafka's own text for the INVALID_CONFIG
+// answer.
 std::string topic_config_fault(const BrokerConfig& broker, const ConfigOverrides& overrides);
 
 // Kafka's text for a value that a key does not take, empty when it does: "Invalid value x for

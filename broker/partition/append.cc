@@ -10,8 +10,9 @@ namespace {
 constexpr log::Room kLog{"broker.partition"};
 }
 
-// Waits until each of its partitions has what acks demands: the high watermark above the last record
-// (acks=all) and the flush that the topic's flush.messages asks for. Answers all partitions at once.
+// Waits until each of its partitions has what acks demands: the high watermark above the last
+// record (acks=all) and the flush that the topic's flush.messages asks for. Answers all partitions
+// at once.
 class DelayedProduce final : public DelayedOperation {
  public:
   struct Wait {
@@ -91,7 +92,8 @@ AppendOutcome ReplicaManager::append_one(const AppendTarget& target, int16_t ack
         appended.refusal == Refusal::record_list_too_large)
       counters_.bytes_rejected += target.records.size();
     outcome.record_errors = std::move(appended.record_errors);
-    // Clients are told in words only what the record errors say in detail; the rest is for operators.
+    // Clients are told in words only what the record errors say in detail; the rest is for
+    // operators.
     if (!outcome.record_errors.empty())
       outcome.message = std::move(appended.message);
     else

@@ -46,8 +46,7 @@ FetchContext FetchSessionCache::begin(FetchSessionRequest request, int64_t now_m
   context.follower_ = request.follower;
   if (request.epoch == 0 || request.epoch == kFinalEpoch) {
     if (request.session_id != 0) remove(request.session_id);
-    context.kind_ =
-        request.epoch == 0 ? FetchContext::Kind::full : FetchContext::Kind::sessionless;
+    context.kind_ = request.epoch == 0 ? FetchContext::Kind::full : FetchContext::Kind::sessionless;
     context.partitions_ = std::move(request.partitions);
     return context;
   }
@@ -58,7 +57,8 @@ FetchContext FetchSessionCache::begin(FetchSessionRequest request, int64_t now_m
   };
   Session* session = find(request.session_id);
   if (session == nullptr) return failed(ErrorCode::fetch_session_id_not_found);
-  if (session->topic_ids != request.topic_ids) return failed(ErrorCode::fetch_session_topic_id_error);
+  if (session->topic_ids != request.topic_ids)
+    return failed(ErrorCode::fetch_session_topic_id_error);
   if (session->epoch != request.epoch) return failed(ErrorCode::invalid_fetch_session_epoch);
 
   for (FetchPartition& asked : request.partitions) {
@@ -116,7 +116,8 @@ FetchSessionCache::Finished FetchSessionCache::finish(const FetchContext& contex
   for (size_t i = 0; i < outcomes.size(); ++i) {
     const FetchPartition& asked = context.partitions_[i];
     finished.include[i] = is_news(asked, outcomes[i]);
-    if (session == nullptr) continue;  // evicted meanwhile: the client learns it with its next fetch
+    if (session == nullptr)
+      continue;  // evicted meanwhile: the client learns it with its next fetch
     auto known = session->index.find(key_of(asked.topic_id, asked.topic, asked.partition));
     if (known == session->index.end()) continue;
     remember(*known->second, outcomes[i]);
@@ -158,8 +159,8 @@ int32_t FetchSessionCache::create(const FetchContext& context,
   return id;
 }
 
-// One slot, if it must be by pushing out the session that was idle longest, or the least valuable of
-// those that lived long enough, where the newcomer is worth at least as much.
+// One slot, if it must be by pushing out the session that was idle longest, or the least valuable
+// of those that lived long enough, where the newcomer is worth at least as much.
 bool FetchSessionCache::make_room(Shard& shard, bool privileged, size_t size, int64_t now_ms) {
   if (shard.sessions.size() < shard.slots) return true;
   if (shard.slots == 0 || shard.by_use.empty()) return false;

@@ -1,6 +1,6 @@
-// Incremental fetch sessions (KIP-227): a client names its partitions once, later requests carry only
-// changes, answers only what is new. Core: no clock, no log. The cache is bounded; a session that is
-// pushed out makes its client start over with a full fetch.
+// Incremental fetch sessions (KIP-227): a client names its partitions once, later requests carry
+// only changes, answers only what is new. Core: no clock, no log. The cache is bounded; a session
+// that is pushed out makes its client start over with a full fetch.
 //
 // Shape of one fetch: begin() gives a Context; the caller reads context.partitions() in order, and
 // passes the outcome of each to finish(), which says what goes into the answer.
@@ -22,8 +22,8 @@ namespace ottla::broker {
 
 // One partition of a fetch: what the client asks, and what a session remembers of the last answer.
 struct FetchPartition {
-  kmsg::Uuid topic_id;    // zero before version 13
-  std::string topic;      // empty: the id is unknown here
+  kmsg::Uuid topic_id;  // zero before version 13
+  std::string topic;    // empty: the id is unknown here
   int32_t partition = 0;
   int32_t current_leader_epoch = -1;
   int64_t fetch_offset = 0;
@@ -106,10 +106,10 @@ class FetchSessionCache {
     int32_t id = 0;
     bool privileged = false;  // a follower's
     bool topic_ids = false;
-    int32_t epoch = 1;        // what the next request must carry
+    int32_t epoch = 1;  // what the next request must carry
     int64_t created_ms = 0;
     int64_t used_ms = 0;
-    size_t cached_size = 0;   // under which it stands in the eviction order
+    size_t cached_size = 0;  // under which it stands in the eviction order
     std::list<FetchPartition> partitions;
     std::map<Key, std::list<FetchPartition>::iterator> index;
   };

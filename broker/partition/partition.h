@@ -1,7 +1,7 @@
 // Partition: one partition as this broker plays it: leader or follower, in which epochs, with which
 // in-sync replicas, over which log. Decides the high watermark. Loop thread; no IO of its own.
-// Followers have a seat here already (isr, replicas, leo of each), though nothing fetches as one yet.
-// Source: KIP-101, KIP-497 (ISR), KIP-679 and the Kafka 3.7 notes (no progress below min ISR).
+// Followers have a seat here already (isr, replicas, leo of each), though nothing fetches as one
+// yet. Source: KIP-101, KIP-497 (ISR), KIP-679 and the Kafka 3.7 notes (no progress below min ISR).
 #pragma once
 
 #include <cstdint>
@@ -60,7 +60,9 @@ class Partition {
   // none: may be read and written here under `current_leader_epoch` (-1: not checked).
   kmsg::ErrorCode check_leader(int32_t current_leader_epoch) const;
   // Offset that a reader of this isolation may see up to (exclusive).
-  int64_t read_limit(bool read_committed) const { return read_committed ? log_->lso() : log_->hw(); }
+  int64_t read_limit(bool read_committed) const {
+    return read_committed ? log_->lso() : log_->hw();
+  }
   // Is what consumers see settled in this epoch? Not until the hw reached the epoch's start.
   bool hw_is_settled() const { return log_->hw() >= hw_at_election_; }
 

@@ -106,5 +106,5 @@ TEST_CASE("the cache is bounded and pushes out the least valuable") {
   CHECK(open_session(cache, 1, later, true) != 0);  // a follower is worth more
   CHECK(cache.evictions() == 1);
   CHECK(cache.session_count() == 8);
-  CHECK(open_session(cache, 1, 3 * later) != 0);    // an idle one goes in any case
+  CHECK(open_session(cache, 1, 3 * later) != 0);  // an idle one goes in any case
 }

@@ -52,8 +52,8 @@ std::unique_ptr<DelayedOperation> Purgatory::take(Id id) {
   return operation;
 }
 
-// Armed for the earliest deadline, never moved later: a timer that fires for nothing costs less than
-// one that is moved with every fetch.
+// Armed for the earliest deadline, never moved later: a timer that fires for nothing costs less
+// than one that is moved with every fetch.
 void Purgatory::arm() {
   if (deadlines_.empty()) return;
   Instant earliest = deadlines_.begin()->first;

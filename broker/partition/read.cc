@@ -155,9 +155,9 @@ Purgatory::Id ReplicaManager::read(std::vector<ReadTarget> targets, const ReadPa
   watch.reserve(targets.size());
   for (const ReadTarget& target : targets) watch.push_back(target.tp);
   Instant deadline = after_ms(world_.loop.now(), params.max_wait_ms);
-  return fetch_.park(std::make_unique<DelayedFetch>(*this, std::move(targets), params, outcomes,
-                                                    std::move(done)),
-                     watch, deadline);
+  return fetch_.park(
+      std::make_unique<DelayedFetch>(*this, std::move(targets), params, outcomes, std::move(done)),
+      watch, deadline);
 }
 
 }  // namespace ottla::broker

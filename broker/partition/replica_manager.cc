@@ -25,7 +25,8 @@ ReplicaManager::~ReplicaManager() = default;
 
 ErrorCode to_error_code(Refusal refusal) { return static_cast<ErrorCode>(refusal); }
 
-// ------------------------------------------------------------------------- the controller's requests
+// ------------------------------------------------------------------------- the controller's
+// requests
 
 ErrorCode ReplicaManager::check_controller(int32_t controller_epoch, int64_t broker_epoch) {
   if (broker_epoch != -1 && broker_epoch < broker_epoch_) return ErrorCode::stale_broker_epoch;
@@ -101,10 +102,11 @@ ErrorCode ReplicaManager::apply_one(
   if (!id_text.empty() && (*log)->topic_id().empty() && !(*log)->set_topic_id(id_text))
     return ErrorCode::kafka_storage_error;
   if (known == nullptr)
-    known = partitions_.emplace(tp, std::make_unique<Partition>(tp, broker_id_)).first->second.get();
+    known =
+        partitions_.emplace(tp, std::make_unique<Partition>(tp, broker_id_)).first->second.get();
   known->set_log(*log);
-  LeaderAndIsrState next{state.controller_epoch, state.leader,  state.leader_epoch,
-                         state.partition_epoch,  state.isr,     state.replicas};
+  LeaderAndIsrState next{state.controller_epoch, state.leader, state.leader_epoch,
+                         state.partition_epoch,  state.isr,    state.replicas};
   bool was_leader = known->is_leader();
   if (state.leader == broker_id_) {
     known->become_leader(next);
@@ -160,7 +162,8 @@ kmsg::StopReplicaResponse ReplicaManager::apply(const kmsg::StopReplicaRequest& 
   return response;
 }
 
-// ---------------------------------------------------------------------------------------- looking up
+// ---------------------------------------------------------------------------------------- looking
+// up
 
 Partition* ReplicaManager::find(std::string_view topic, int32_t index) {
   auto found = partitions_.find(ByName::View(topic, index));
@@ -171,7 +174,8 @@ ReplicaManager::Found ReplicaManager::leader_of(std::string_view topic, int32_t 
                                                 int32_t current_leader_epoch) {
   if (Partition* partition = find(topic, index))
     return {partition, partition->check_leader(current_leader_epoch)};
-  if (logs_.is_offline({std::string(topic), index})) return {nullptr, ErrorCode::kafka_storage_error};
+  if (logs_.is_offline({std::string(topic), index}))
+    return {nullptr, ErrorCode::kafka_storage_error};
   if (metadata_ != nullptr && metadata_->partition(topic, index) != nullptr)
     return {nullptr, ErrorCode::not_leader_or_follower};
   return {nullptr, ErrorCode::unknown_topic_or_partition};

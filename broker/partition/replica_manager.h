@@ -1,6 +1,6 @@
-// ReplicaManager: the partitions of this broker. Applies the controller's LeaderAndIsr and StopReplica
-// requests, answers who may read and write what, appends and reads, and parks what must wait.
-// Loop thread. Knows nothing of connections, versions or sessions: that is broker/api.
+// ReplicaManager: the partitions of this broker. Applies the controller's LeaderAndIsr and
+// StopReplica requests, answers who may read and write what, appends and reads, and parks what must
+// wait. Loop thread. Knows nothing of connections, versions or sessions: that is broker/api.
 // Source: Kafka documentation, "Replication"; KIP-380, KIP-516; KIP-112 (log directory failure).
 #pragma once
 
@@ -47,7 +47,7 @@ using AppendDone = Fn<void(std::vector<AppendOutcome>)>;
 // One partition of a fetch.
 struct ReadTarget {
   TopicPartition tp;
-  kmsg::Uuid topic_id;                 // zero: by name
+  kmsg::Uuid topic_id;                              // zero: by name
   kmsg::ErrorCode refusal = kmsg::ErrorCode::none;  // decided before: unknown id, ...
   int32_t current_leader_epoch = -1;
   int64_t offset = 0;
@@ -63,12 +63,12 @@ struct ReadOutcome {
 };
 struct ReadParams {
   bool follower = false;
-  int32_t replica_id = -1;    // of the follower
+  int32_t replica_id = -1;  // of the follower
   bool read_committed = false;
-  bool at_least_one = true;   // Fetch v3+: the first batch comes whole, whatever the limits
+  bool at_least_one = true;  // Fetch v3+: the first batch comes whole, whatever the limits
   int32_t max_wait_ms = 0;
   int32_t min_bytes = 0;
-  int64_t max_bytes = 0;      // of the whole answer
+  int64_t max_bytes = 0;  // of the whole answer
 };
 using ReadDone = Fn<void(std::vector<ReadOutcome>)>;
 
@@ -99,8 +99,8 @@ class ReplicaManager {
     kmsg::ErrorCode error = kmsg::ErrorCode::none;
   };
   Found leader_of(std::string_view topic, int32_t index, int32_t current_leader_epoch = -1);
-  // Does the metadata know the partition? Clients are refused what it does not, even if the log of a
-  // topic that is being made or deleted is here already or still.
+  // Does the metadata know the partition? Clients are refused what it does not, even if the log of
+  // a topic that is being made or deleted is here already or still.
   bool is_known(std::string_view topic, int32_t index) const {
     return metadata_ != nullptr && metadata_->partition(topic, index) != nullptr;
   }

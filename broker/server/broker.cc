@@ -47,7 +47,8 @@ Broker::Broker(rt::World world, BrokerConfig config)
 
 Broker::~Broker() = default;
 
-// --------------------------------------------------------------------------------------------- start
+// ---------------------------------------------------------------------------------------------
+// start
 
 void Broker::start(Fn<void(Result<void>)> done) {
   OTTLA_CHECK(state_ == BrokerState::not_running);
@@ -77,10 +78,11 @@ Result<void> Broker::hold_dirs() {
     if (lock) {
       early_locks_.push_back(std::move(*lock));
     } else if (lock.error().code == Errc::in_use) {
-      return fail(Errc::in_use,
-                  fmt::format("log.dirs={}: another broker is running on this directory; stop it or "
-                              "give this one its own",
-                              dir));
+      return fail(
+          Errc::in_use,
+          fmt::format("log.dirs={}: another broker is running on this directory; stop it or "
+                      "give this one its own",
+                      dir));
     }
   }
   return {};
@@ -116,8 +118,8 @@ void Broker::on_cluster_id(Result<std::string> cluster_id) {
   state_ = BrokerState::recovery;
   if (auto loaded = load_logs(); !loaded) return start_failed(std::move(loaded.error()));
   state_ = BrokerState::starting;
-  port_ = std::make_unique<ClientPort>(world_, config_, figures_,
-                                       [this](RequestPtr request) { dispatch(std::move(request)); });
+  port_ = std::make_unique<ClientPort>(
+      world_, config_, figures_, [this](RequestPtr request) { dispatch(std::move(request)); });
   if (auto bound = port_->bind(); !bound) return start_failed(std::move(bound.error()));
   join_cluster();
 }
@@ -136,8 +138,8 @@ Result<void> Broker::load_logs() {
   replicas_->set_metadata(metadata_);
   offsets_ = std::make_unique<LocalOffsetsStore>(*replicas_);
   groups_ = std::make_unique<GroupService>(world_, config_, *offsets_);
-  sessions_ = std::make_unique<FetchSessionCache>(
-      config_.max_incremental_fetch_session_cache_slots, world_.entropy.u64());
+  sessions_ = std::make_unique<FetchSessionCache>(config_.max_incremental_fetch_session_cache_slots,
+                                                  world_.entropy.u64());
   producer_ids_ = std::make_unique<ProducerIds>(*control_);
   context_.reset(new ApiContext{world_, config_, broker_id_, *replicas_, *control_, *sessions_,
                                 *groups_, *producer_ids_, dynamic_});
@@ -183,13 +185,15 @@ void Broker::maybe_running() {
   if (replicas_->metadata()->broker(broker_id_) == nullptr) return;
   state_ = BrokerState::running;
   port_->open();
-  log::info(kLog, "broker is serving", "broker_id={} cluster_id={} port={} partitions={} start_ms={}",
-            broker_id_, cluster_id_, port(config_.listeners.front().name),
-            logs_->partition_count(), (world_.loop.now() - start_began_) / 1'000'000);
+  log::info(kLog, "broker is serving",
+            "broker_id={} cluster_id={} port={} partitions={} start_ms={}", broker_id_, cluster_id_,
+            port(config_.listeners.front().name), logs_->partition_count(),
+            (world_.loop.now() - start_began_) / 1'000'000);
   if (started_) std::exchange(started_, nullptr)({});
 }
 
-// ---------------------------------------------------------------------------------------------- stop
+// ----------------------------------------------------------------------------------------------
+// stop
 
 void Broker::stop(Fn<void()> done) {
   if (state_ == BrokerState::shutting_down) return;
@@ -209,7 +213,8 @@ void Broker::stop(Fn<void()> done) {
   });
 }
 
-// ------------------------------------------------------------------------------------------ requests
+// ------------------------------------------------------------------------------------------
+// requests
 
 void Broker::dispatch(RequestPtr request) {
   const ApiHandler* handler = find_handler(request->api());
@@ -221,7 +226,8 @@ uint16_t Broker::port(const std::string& listener) const {
   return port_ ? port_->port_of(listener) : 0;
 }
 
-// ------------------------------------------------------------------------- what the control plane says
+// ------------------------------------------------------------------------- what the control plane
+// says
 
 MetadataPtr Broker::metadata() const { return replicas_ ? replicas_->metadata() : metadata_; }
 
@@ -250,9 +256,8 @@ void Broker::on_fatal(Error error) {
 
 LogConfig Broker::log_config_for(const std::string& topic) const {
   auto own = topic_overrides_.find(topic);
-  return to_log_config(own == topic_overrides_.end()
-                           ? topic_defaults(config_)
-                           : make_topic_config(config_, own->second));
+  return to_log_config(own == topic_overrides_.end() ? topic_defaults(config_)
+                                                     : make_topic_config(config_, own->second));
 }
 
 void Broker::on_config(const std::string& entity_type, const std::string& name,
@@ -269,7 +274,8 @@ void Broker::on_config(const std::string& entity_type, const std::string& name,
   }
 }
 
-// ----------------------------------------------------------------------------- the controller's requests
+// ----------------------------------------------------------------------------- the controller's
+// requests
 
 kmsg::LeaderAndIsrResponse Broker::execute(const kmsg::LeaderAndIsrRequest& request) {
   if (!replicas_) return {};
@@ -313,9 +319,10 @@ void Broker::on_dir_offline(const std::string& dir, const std::vector<TopicParti
   if (!logs_) return;  // still loading: a start without any directory fails by itself
   for (const LogDirInfo& info : logs_->dirs())
     if (info.online) return;
-  on_fatal({Errc::io, fmt::format("log.dirs: no directory is left that can be written; the last one "
-                                  "was {}",
-                                  dir)});
+  on_fatal(
+      {Errc::io, fmt::format("log.dirs: no directory is left that can be written; the last one "
+                             "was {}",
+                             dir)});
 }
 
 std::string Broker::describe() const {

@@ -1,7 +1,7 @@
-// Broker: one broker on one loop, in production and in the simulator: it owns the parts and leads them
-// through start, running and stop. What happens inside a request is in broker/api, what happens in
-// ZooKeeper in broker/controller, on disk in broker/log.
-// Source: Kafka's start and shutdown order (KafkaServer); KIP-112.
+// Broker: one broker on one loop, in production and in the simulator: it owns the parts and leads
+// them through start, running and stop. What happens inside a request is in broker/api, what
+// happens in ZooKeeper in broker/controller, on disk in broker/log. Source: Kafka's start and
+// shutdown order (KafkaServer); KIP-112.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ namespace ottla::broker {
 enum class BrokerState : uint8_t {  // the numbers of Kafka's BrokerState metric
   not_running = 0,
   starting = 1,
-  recovery = 2,       // loading logs
+  recovery = 2,  // loading logs
   running = 3,
   shutting_down = 7,
 };
@@ -37,12 +37,13 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   Broker(rt::World world, BrokerConfig config);
   ~Broker() override;  // at once, as a kill would; stop() first for a clean end
 
-  // Opens ZooKeeper, loads the logs, binds, registers; `done` once: clients are served from then on,
-  // or one line that names the remedy. Called on the loop.
+  // Opens ZooKeeper, loads the logs, binds, registers; `done` once: clients are served from then
+  // on, or one line that names the remedy. Called on the loop.
   void start(Fn<void(Result<void>)> done);
   // Clean end: answers what is in flight, flushes and closes the logs, leaves the cluster.
   void stop(Fn<void()> done);
-  // Called when the broker cannot go on (its place in the cluster is lost, no log directory is left).
+  // Called when the broker cannot go on (its place in the cluster is lost, no log directory is
+  // left).
   void on_failed(Fn<void(Error)> failed) { on_failed_ = std::move(failed); }
 
   BrokerState state() const { return state_; }
@@ -84,8 +85,8 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   void maybe_running();
   void start_failed(Error error);
 
-  void register_metrics();        // broker_metrics.cc
-  Result<void> start_metrics();   // the same
+  void register_metrics();       // broker_metrics.cc
+  Result<void> start_metrics();  // the same
   void dispatch(RequestPtr request);
   void on_dir_offline(const std::string& dir, const std::vector<TopicPartition>& lost);
   LogConfig log_config_for(const std::string& topic) const;

@@ -131,8 +131,8 @@ constexpr Row kConnections = {"kafka.server:type=socket-server-metrics (connecti
 constexpr Row kConnectionBytes = {"kafka.server:type=socket-server-metrics (incoming-byte-total)",
                                   "kafka_server_socketserver_incoming_bytes_total", Type::counter,
                                   "bytes", "Bytes read from clients."};
-constexpr Row kGarbage = {"", "ottla_broker_connections_closed_for_garbage_total", Type::counter, "",
-                          "Connections closed because they sent what is no request."};
+constexpr Row kGarbage = {"", "ottla_broker_connections_closed_for_garbage_total", Type::counter,
+                          "", "Connections closed because they sent what is no request."};
 constexpr Row kMemory = {"kafka.network:type=SocketServer,name=MemoryPoolUsed",
                          "kafka_network_socketserver_memorypoolused", Type::gauge, "bytes",
                          "Bytes of requests in memory."};
@@ -149,28 +149,29 @@ constexpr Row kGroups = {"kafka.coordinator.group:type=GroupMetadataManager,name
                          "kafka_coordinator_group_groupmetadatamanager_numgroups", Type::gauge, "",
                          "Groups on this broker, by state."};
 constexpr Row kOffsets = {"kafka.coordinator.group:type=GroupMetadataManager,name=NumOffsets",
-                          "kafka_coordinator_group_groupmetadatamanager_numoffsets", Type::gauge, "",
-                          "Committed offsets on this broker."};
+                          "kafka_coordinator_group_groupmetadatamanager_numoffsets", Type::gauge,
+                          "", "Committed offsets on this broker."};
 constexpr Row kCommits = {"kafka.server:type=group-coordinator-metrics (offset-commit-count)",
                           "kafka_server_group_coordinator_metrics_offset_commits_total",
                           Type::counter, "", "Offsets committed."};
 constexpr Row kSessions = {"kafka.server:type=FetchSessionCache,name=NumIncrementalFetchSessions",
-                           "kafka_server_fetchsessioncache_numincrementalfetchsessions", Type::gauge,
-                           "", "Incremental fetch sessions."};
+                           "kafka_server_fetchsessioncache_numincrementalfetchsessions",
+                           Type::gauge, "", "Incremental fetch sessions."};
 constexpr Row kLogEnd = {"kafka.log:type=Log,name=LogEndOffset", "kafka_log_log_logendoffset",
                          Type::gauge, "", "Next offset to be written."};
 constexpr Row kLogStart = {"kafka.log:type=Log,name=LogStartOffset", "kafka_log_log_logstartoffset",
                            Type::gauge, "", "First offset that can be read."};
-constexpr Row kLogSize = {"kafka.log:type=Log,name=Size", "kafka_log_log_size", Type::gauge, "bytes",
-                          "Bytes of a partition's segments."};
+constexpr Row kLogSize = {"kafka.log:type=Log,name=Size", "kafka_log_log_size", Type::gauge,
+                          "bytes", "Bytes of a partition's segments."};
 
 template <class Read>
 std::vector<Sample> per_log(Broker& broker, Read read) {
   std::vector<Sample> samples;
   if (broker.replicas() == nullptr) return samples;
   broker.replicas()->logs().for_each([&](PartitionLog& log) {
-    samples.push_back({{{"topic", log.tp().topic}, {"partition", std::to_string(log.tp().partition)}},
-                       static_cast<double>(read(log))});
+    samples.push_back(
+        {{{"topic", log.tp().topic}, {"partition", std::to_string(log.tp().partition)}},
+         static_cast<double>(read(log))});
   });
   return samples;
 }
@@ -179,9 +180,8 @@ std::vector<Sample> per_log(Broker& broker, Read read) {
 
 void Broker::register_metrics() {
   for (const FigureRow& figure : kFigures)
-    registry_.samples(figure.row, [this, &figure] {
-      return std::vector<Sample>{{{}, figure.read(*this)}};
-    });
+    registry_.samples(figure.row,
+                      [this, &figure] { return std::vector<Sample>{{{}, figure.read(*this)}}; });
   auto one = [this](const Row& row, auto read) {
     registry_.samples(row, [this, read] {
       return std::vector<Sample>{{{}, port_ && groups_ ? static_cast<double>(read(*this)) : 0}};
@@ -212,7 +212,8 @@ void Broker::register_metrics() {
     registry_.counter(kRequests, figures.requests, {{"request", name}});
     registry_.histogram(kTotalTime, figures.total_us, {{"request", name}});
   }
-  registry_.samples(kLogEnd, [this] { return per_log(*this, [](auto& log) { return log.leo(); }); });
+  registry_.samples(kLogEnd,
+                    [this] { return per_log(*this, [](auto& log) { return log.leo(); }); });
   registry_.samples(kLogStart, [this] {
     return per_log(*this, [](auto& log) { return log.log_start_offset(); });
   });

@@ -35,9 +35,9 @@ Result<void> ClientPort::bind() {
       std::string remedy = bound.error().code == Errc::in_use
                                ? "; another program listens there: stop it or change listeners"
                                : "";
-      return fail(bound.error().code, fmt::format("{}: listeners={}: {}{}", config_.source,
-                                                  to_string(listener), bound.error().context,
-                                                  remedy));
+      return fail(bound.error().code,
+                  fmt::format("{}: listeners={}: {}{}", config_.source, to_string(listener),
+                              bound.error().context, remedy));
     }
     listeners_.emplace_back(listener.name, std::move(*bound));
   }

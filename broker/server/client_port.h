@@ -1,6 +1,6 @@
-// ClientPort: the listening sockets and all client connections of a broker: who may connect, how much
-// memory their requests may hold, which idle ones are closed. Loop thread.
-// Source: Kafka documentation, max.connections*, connections.max.idle.ms, queued.max.request.bytes.
+// ClientPort: the listening sockets and all client connections of a broker: who may connect, how
+// much memory their requests may hold, which idle ones are closed. Loop thread. Source: Kafka
+// documentation, max.connections*, connections.max.idle.ms, queued.max.request.bytes.
 #pragma once
 
 #include <cstdint>

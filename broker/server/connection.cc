@@ -50,6 +50,7 @@ void ClientConnection::finish() {
   finishing_ = true;
   for (const Buffer& frame : ahead_) owner_.release_bytes(frame.size());
   ahead_.clear();
+  ahead_bytes_ = 0;
   if (!in_flight_ && !over_) {
     over_ = true;
     socket_->close_after_send();
@@ -59,7 +60,8 @@ void ClientConnection::finish() {
 
 void ClientConnection::on_close() { close(); }
 
-// ------------------------------------------------------------------------------------------ reading
+// ------------------------------------------------------------------------------------------
+// reading
 
 void ClientConnection::read_more() {
   if (reading_ || over_ || reading_is_held()) return;
@@ -96,13 +98,15 @@ void ClientConnection::on_read(Result<size_t> result) {
   if (!over_) read_more();
 }
 
-// Cuts whole frames out of the buffer; a frame that is not whole yet goes on in a buffer of its own.
+// Cuts whole frames out of the buffer; a frame that is not whole yet goes on in a buffer of its
+// own.
 void ClientConnection::take_frames() {
   while (!over_ && !in_frame_ && !paused_ && !garbage_ && end_ - begin_ >= kSizeBytes) {
     auto size = load_be<int32_t>(buffer_.data() + begin_);
     if (size <= 0 || static_cast<size_t>(size) > max_frame_bytes_) {
       ++counters_.closed_for_garbage;
-      log::debug(kLog, "closing: not the size of a request", "peer={} size={}", client_->host, size);
+      log::debug(kLog, "closing: not the size of a request", "peer={} size={}", client_->host,
+                 size);
       garbage_ = true;  // what came before it is answered first
       return;
     }
@@ -129,6 +133,7 @@ bool ClientConnection::begin_frame(size_t size) {
 
 void ClientConnection::push_frame() {
   in_frame_ = false;
+  ahead_bytes_ += frame_.size();
   ahead_.push_back(std::move(frame_));
   frame_ = Buffer();
 }
@@ -140,7 +145,8 @@ void ClientConnection::resume() {
   post_work();
 }
 
-// ------------------------------------------------------------------------------------------ working
+// ------------------------------------------------------------------------------------------
+// working
 
 // Carries out what was read, as long as answers come at once.
 void ClientConnection::work() {
@@ -149,6 +155,7 @@ void ClientConnection::work() {
   while (!over_ && !in_flight_ && !ahead_.empty() && socket_->unsent_bytes() <= kMaxUnsentBytes) {
     Buffer frame = std::move(ahead_.front());
     ahead_.pop_front();
+    ahead_bytes_ -= frame.size();
     in_flight_ = true;
     in_flight_bytes_ = frame.size();
     ++counters_.requests;

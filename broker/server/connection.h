@@ -1,7 +1,7 @@
-// ClientConnection: one client's connection. Cuts frames out of the stream, carries out one request at
-// a time in their order (later ones wait here, read ahead up to a bound), sends answers in that order.
-// A large frame is read straight into a buffer of its size, so that a produce request's records are
-// copied once: from the socket. Any bytes that are no request end the connection.
+// ClientConnection: one client's connection. Cuts frames out of the stream, carries out one request
+// at a time in their order (later ones wait here, read ahead up to a bound), sends answers in that
+// order. A large frame is read straight into a buffer of its size, so that a produce request's
+// records are copied once: from the socket. Any bytes that are no request end the connection.
 // Source: Kafka protocol guide, "Network" and "Common Request and Response Structure".
 #pragma once
 
@@ -59,9 +59,11 @@ class ClientConnection final : public ReplySink,
 
  private:
   static constexpr size_t kReadBytes = 8192;
-  // Requests read ahead of the one in flight: their count, and the bytes of unsent answers at which
-  // the next one waits for the client to take what it asked for.
+  // Requests read ahead of the one in flight: how many, and at how many bytes reading stops; and
+  // the bytes of unsent answers at which the next one waits for the client to take what it asked
+  // for.
   static constexpr size_t kMaxAhead = 64;
+  static constexpr size_t kMaxAheadBytes = 1u << 20;
   static constexpr uint64_t kMaxUnsentBytes = 256 * 1024;
 
   void read_more();
@@ -72,7 +74,8 @@ class ClientConnection final : public ReplySink,
   void work();
   void post_work();
   bool reading_is_held() const {
-    return ahead_.size() >= kMaxAhead || paused_ || finishing_ || garbage_;
+    return ahead_.size() >= kMaxAhead || ahead_bytes_ >= kMaxAheadBytes || paused_ || finishing_ ||
+           garbage_;
   }
 
   // Fixed after construction.
@@ -94,6 +97,7 @@ class ClientConnection final : public ReplySink,
   bool garbage_ = false;  // no frame follows those that were read
 
   std::deque<Buffer> ahead_;
+  size_t ahead_bytes_ = 0;
   bool in_flight_ = false;
   size_t in_flight_bytes_ = 0;
   int16_t in_flight_api_ = -1;

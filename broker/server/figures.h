@@ -1,6 +1,6 @@
-// BrokerFigures: what a broker counts of its requests, and the rows under which GET /metrics shows all
-// that the broker's parts count. Source: Kafka documentation, "Monitoring"; names as the usual rules of
-// Prometheus' JMX exporter make them.
+// BrokerFigures: what a broker counts of its requests, and the rows under which GET /metrics shows
+// all that the broker's parts count. Source: Kafka documentation, "Monitoring"; names as the usual
+// rules of Prometheus' JMX exporter make them.
 #pragma once
 
 #include <array>

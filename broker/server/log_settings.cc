@@ -45,10 +45,10 @@ LogConfig to_log_config(const TopicConfig& topic) {
   log.preallocate = topic.preallocate;
   log.timestamp_log_append = topic.message_timestamp_type == "LogAppendTime";
   // The older difference.max still narrows either side.
-  log.timestamp_before_max_ms = std::min(topic.message_timestamp_before_max_ms,
-                                         topic.message_timestamp_difference_max_ms);
-  log.timestamp_after_max_ms = std::min(topic.message_timestamp_after_max_ms,
-                                        topic.message_timestamp_difference_max_ms);
+  log.timestamp_before_max_ms =
+      std::min(topic.message_timestamp_before_max_ms, topic.message_timestamp_difference_max_ms);
+  log.timestamp_after_max_ms =
+      std::min(topic.message_timestamp_after_max_ms, topic.message_timestamp_difference_max_ms);
   log.message_downconversion = topic.message_downconversion_enable;
   return log;
 }

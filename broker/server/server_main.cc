@@ -13,8 +13,7 @@ namespace {
 
 constexpr log::Room kLog{"broker"};
 
-constexpr const char* kUsage =
-    "usage: ottla broker server.properties [--override KEY=VALUE]...\n";
+constexpr const char* kUsage = "usage: ottla broker server.properties [--override KEY=VALUE]...\n";
 
 int complain(const std::string& line) {
   std::fprintf(stderr, "%s\n", line.c_str());

@@ -1,4 +1,5 @@
-// `ottla broker FILE [--override KEY=VALUE]...`: a broker on the real runtime until SIGTERM or SIGINT.
+// `ottla broker FILE [--override KEY=VALUE]...`: a broker on the real runtime until SIGTERM or
+// SIGINT.
 #pragma once
 
 #include <span>

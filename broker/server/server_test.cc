@@ -136,10 +136,10 @@ TEST_CASE("the next request waits for the answer to the one before") {
 
 TEST_CASE("what is no request ends its connection, after the answers before it") {
   const std::string bad[] = {
-      std::string("\0\0\0\0", 4),                  // no header
-      std::string("\xff\xff\xff\xff", 4),          // a negative size
-      std::string("\x7f\xff\xff\xff", 4),          // over the limit
-      std::string("\0\0\0\3\0\x0c\0", 7),          // half a header
+      std::string("\0\0\0\0", 4),                        // no header
+      std::string("\xff\xff\xff\xff", 4),                // a negative size
+      std::string("\x7f\xff\xff\xff", 4),                // over the limit
+      std::string("\0\0\0\3\0\x0c\0", 7),                // half a header
       std::string("\0\0\0\x8\x27\x0f\0\0\0\0\0\1", 12),  // an unknown API
       "GET / HTTP/1.1\r\n\r\n",
   };
