@@ -2,6 +2,7 @@
 // under load (unsynced sectors are lost, torn, garbled); then the faults stop and everybody must finish.
 //
 //   sim_ensemble [--seed S] [--seeds N] [--twice] [--lying-sync | --no-log-sync] [--trace]
+// N seeds from S on; without --seed fresh ones.
 //
 // --twice: each seed runs twice and must give the same trace. --lying-sync: the disk's syncs do nothing;
 // --no-log-sync: the server acknowledges without waiting for its log. Both must be caught: exit 0 as soon
@@ -9,6 +10,7 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <ctime>
 #include <cstdlib>
 #include <cstring>
 
@@ -204,7 +206,7 @@ class Run {
 };
 
 struct Arguments {
-  uint64_t seed = 1;
+  uint64_t seed = static_cast<uint64_t>(std::time(nullptr)) * 1000;  // fresh, unless given
   uint64_t seeds = 1;
   bool twice = false, trace = false;
   Run::Sabotage sabotage = Run::Sabotage::none;
@@ -236,8 +238,9 @@ int run_all(const Arguments& arguments) {
     sum.expirations += outcome.expirations;
     sum.virtual_ms += outcome.virtual_ms;
   }
-  std::printf("%llu seeds: %llu writes acknowledged, %llu reads, %llu events, %llu crashes, %llu disk faults, %llu expired sessions, %llu s simulated\n",
-              static_cast<unsigned long long>(arguments.seeds), static_cast<unsigned long long>(sum.promises),
+  std::printf("%llu seeds from %llu: %llu writes acknowledged, %llu reads, %llu events, %llu crashes, %llu disk faults, %llu expired sessions, %llu s simulated\n",
+              static_cast<unsigned long long>(arguments.seeds), static_cast<unsigned long long>(arguments.seed),
+              static_cast<unsigned long long>(sum.promises),
               static_cast<unsigned long long>(sum.reads), static_cast<unsigned long long>(sum.events),
               static_cast<unsigned long long>(sum.crashes),
               static_cast<unsigned long long>(sum.disk_faults), static_cast<unsigned long long>(sum.expirations),
