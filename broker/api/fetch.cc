@@ -4,6 +4,8 @@
 #include "proto/kafka/fetch.h"
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 #include "broker/api/fetch_convert.h"
 #include "broker/api/handlers.h"
@@ -43,10 +45,15 @@ FetchSessionRequest session_request(const ApiContext& context, const Request& re
   out.epoch = asked.session_epoch;
   out.topic_ids = request.version() >= kFirstWithTopicIds;
   out.follower = is_follower(asked);
+  std::map<std::tuple<kmsg::Uuid, std::string_view, int32_t>, size_t> places;
   for (const auto& topic : asked.topics) {
     std::string name = name_of(context, topic.topic_id, topic.topic);
     for (const auto& partition : topic.partitions) {
-      FetchPartition& one = out.partitions.emplace_back();
+      // A partition named twice is asked for once: where it stood first, as it was said last.
+      auto [known, is_new] = places.try_emplace({topic.topic_id, topic.topic, partition.partition},
+                                                out.partitions.size());
+      if (is_new) out.partitions.emplace_back();
+      FetchPartition& one = out.partitions[known->second];
       one.topic_id = topic.topic_id;
       one.topic = name;
       one.partition = partition.partition;
