@@ -25,4 +25,11 @@ if [ -n "$full" ]; then
     scripts/build.sh "$preset"
     ctest --test-dir "build/$preset" --output-on-failure -L 'unit|sim' -LE slow
   done
+  build/dev/test/sim/ensemble/sim_ensemble --seeds 2000
+  build/dev/broker/log/sim_log --seeds 2000
+  fuzzers=(fuzz_kafka_message fuzz_jute_record fuzz_record_set)
+  scripts/build.sh fuzz "${fuzzers[@]}"
+  for fuzzer in "${fuzzers[@]}"; do
+    "build/fuzz/test/fuzz/$fuzzer" -max_total_time=60 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/
+  done
 fi
