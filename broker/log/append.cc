@@ -49,7 +49,8 @@ ValidateRules PartitionLog::rules() const {
 }
 
 Appended PartitionLog::append_as_leader(MutBytes set, int32_t leader_epoch, Origin origin) {
-  if (failed_) return refused(Refusal::kafka_storage_error, "the log's disk failed", -1);
+  if (failed_ || closed_)
+    return refused(Refusal::kafka_storage_error, "the log's disk failed or it is closed", -1);
   ValidateInput input;
   input.origin = origin;
   input.first_offset = leo_;
@@ -115,7 +116,8 @@ Appended PartitionLog::append_validated(Bytes set, const Validated& validated, O
 }
 
 Appended PartitionLog::append_as_follower(Bytes set) {
-  if (failed_) return refused(Refusal::kafka_storage_error, "the log's disk failed", -1);
+  if (failed_ || closed_)
+    return refused(Refusal::kafka_storage_error, "the log's disk failed or it is closed", -1);
   Appended out;
   out.log_start_offset = log_start_offset_;
   BatchCursor cursor(set);
@@ -215,7 +217,7 @@ Result<void> PartitionLog::maybe_roll(uint64_t incoming_bytes, int64_t incoming_
 }
 
 bool PartitionLog::roll() {
-  if (failed_) return false;
+  if (failed_ || closed_) return false;
   if (active().size() == 0 && active().base_offset() == leo_) return true;
   auto rolled = roll_to(leo_);
   if (!rolled) fail_log(rolled.error());
@@ -239,7 +241,7 @@ Result<void> PartitionLog::roll_to(int64_t base_offset) {
 }
 
 void PartitionLog::begin_epoch(int32_t epoch) {
-  if (failed_) return;
+  if (failed_ || closed_) return;
   if (epochs_.assign(epoch, leo_)) epochs_changed();
 }
 

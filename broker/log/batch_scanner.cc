@@ -38,7 +38,8 @@ Result<std::optional<ScannedBatch>> BatchScanner::next() {
   size_t least = batch.magic == kMagicV2 ? kBatchHeaderSize : kLogOverhead + kLegacyMinSizeV0;
   if (batch.magic == kMagicV1) least = kLogOverhead + kLegacyMinSizeV1;
   bool sane = length > 0 && batch.magic >= kMagicV0 && batch.magic <= kMagicV2 &&
-              batch.size >= least && batch.size <= end_ - at_ && batch.base_offset >= 0;
+              batch.size >= least && batch.size <= end_ - at_ && batch.base_offset >= 0 &&
+              batch.base_offset < INT64_MAX - INT32_MAX;
   if (!sane || head.size() < std::min(least, kBatchHeaderSize)) return none;
   if (batch.magic == kMagicV2) {
     BatchView view(head);

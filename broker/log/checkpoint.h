@@ -13,6 +13,8 @@ namespace ottla::broker {
 constexpr const char* kRecoveryPointFile = "recovery-point-offset-checkpoint";
 constexpr const char* kLogStartOffsetFile = "log-start-offset-checkpoint";
 constexpr const char* kHighWatermarkFile = "replication-offset-checkpoint";
+constexpr const char* kCheckpointNames[] = {kRecoveryPointFile, kLogStartOffsetFile,
+                                            kHighWatermarkFile};
 
 using OffsetCheckpoint = std::map<TopicPartition, int64_t>;
 std::string encode_checkpoint(const OffsetCheckpoint& offsets);

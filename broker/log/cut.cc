@@ -85,7 +85,7 @@ void PartitionLog::set_log_start(int64_t offset) {
 }
 
 Refusal PartitionLog::delete_records(int64_t offset) {
-  if (failed_) return Refusal::kafka_storage_error;
+  if (failed_ || closed_) return Refusal::kafka_storage_error;
   if (!config_.cleanup_delete) return Refusal::policy_violation;
   if (offset == -1) offset = hw_;
   if (offset < 0 || offset > hw_) return Refusal::offset_out_of_range;

@@ -1,4 +1,6 @@
 // PartitionLog: making appended bytes durable without blocking the loop, and failing.
+#include <utility>
+
 #include "broker/log/names.h"
 #include "broker/log/partition_log.h"
 #include "broker/log/segment.h"
@@ -55,9 +57,9 @@ void PartitionLog::start_flush() {
     segment->name_dirty = false;
     steps.push_back(std::move(step));
   }
-  if (epochs_file_) {
-    steps.push_back({nullptr, {std::move(epochs_file_)}});
-    epochs_file_ = nullptr;
+  for (auto* small : {&epochs_file_, &metadata_file_}) {
+    if (!*small) continue;
+    steps.push_back({nullptr, {std::exchange(*small, nullptr)}});
     names = true;
   }
   flushing_ = true;
@@ -91,7 +93,11 @@ void PartitionLog::start_flush() {
 
 void PartitionLog::flush_done(int64_t target, Result<void> result) {
   flushing_ = false;
-  if (closed_) return;
+  if (closed_) {
+    if (!result && closing_) closing_->result = std::move(result);
+    if (closing_) close_now();
+    return;
+  }
   if (!result) {
     // A directory renamed for deletion under the flush is no failing disk.
     if (result.error().code == Errc::not_found) return;
@@ -122,6 +128,66 @@ void PartitionLog::fire_waiters() {
     done(!failed_);
     if (alive.expired()) return;  // the callback ended us
   }
+}
+
+void PartitionLog::close(std::function<void(const Result<void>&)> done) {
+  OTTLA_CHECK(!closed_);
+  closed_ = true;
+  closing_ = std::make_unique<Closing>();
+  closing_->done = std::move(done);
+  if (failed_) closing_->result = fail(Errc::io, dir_ + ": the log's disk had failed");
+  // What a flush in flight took on itself is sure only when that has ended, and ended well.
+  if (!flushing_) close_now();
+}
+
+void PartitionLog::close_now() {
+  auto files =
+      closing_->result ? files_to_close() : Result<std::vector<std::shared_ptr<rt::File>>>();
+  if (!files) closing_->result = std::unexpected(files.error());
+  if (files) closing_->files = std::move(*files);
+  closing_->left = closing_->files.size() + 1;
+  for (auto& file : closing_->files)
+    file->sync([this, alive = std::weak_ptr<int>(alive_)](const Result<void>& result) {
+      if (!alive.expired()) close_synced(result);
+    });
+  close_synced({});
+}
+
+Result<std::vector<std::shared_ptr<rt::File>>> PartitionLog::files_to_close() {
+  std::vector<std::shared_ptr<rt::File>> files;
+  for (auto* small : {&epochs_file_, &metadata_file_})
+    if (*small) files.push_back(std::exchange(*small, nullptr));
+  closing_->names = !files.empty();
+  if (active().size() > 0) OTTLA_TRY(active().finish_indexes());
+  for (auto& [base, segment] : segments_) {
+    for (SparseIndex* index : {&segment->offset_index(), &segment->time_index()})
+      if (index->dirty()) files.push_back(index->file());
+    closing_->names |= segment->name_dirty;
+    if (!segment->log_dirty) continue;
+    OTTLA_ASSIGN(auto file, segment->file());
+    files.push_back(std::move(file));
+  }
+  producers_.set_end_offset(leo_);
+  OTTLA_TRY(write_producer_snapshot());
+  return files;
+}
+
+// The manager syncs the names of the directories themselves.
+void PartitionLog::close_synced(const Result<void>& result) {
+  if (!result && closing_->result) closing_->result = result;
+  if (--closing_->left > 0) return;
+  auto finish = [this](const Result<void>& closed) {
+    if (closed) recovery_point_ = leo_;
+    auto closing = std::move(closing_);
+    closing->done(closed);
+  };
+  if (!closing_->result || !closing_->names) return finish(Result<void>(closing_->result));
+  auto outcome = std::make_shared<Result<void>>();
+  world_.disk.run_blocking(
+      [outcome, dir = dir_, &disk = world_.disk] { *outcome = disk.sync_dir(dir); },
+      [outcome, finish, alive = std::weak_ptr<int>(alive_)] {
+        if (!alive.expired()) finish(*outcome);
+      });
 }
 
 // Never called from inside the caller's call: the manager drops logs in on_failure.

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "broker/log/log_dir.h"
 #include "broker/log/names.h"
@@ -189,6 +190,11 @@ Result<void> LogManager::load_dir(Dir& dir) {
           fmt::format("{}/{} is no partition directory: move it out of log.dirs", dir.path, name));
     OTTLA_TRY(load_partition(dir, name, *tp));
   }
+  // A removal that a kill overtook left its offsets behind.
+  dir.removals = 1;
+  for (const auto* offsets : {&dir.recovery_points, &dir.log_starts, &dir.high_watermarks})
+    for (const auto& [tp, offset] : *offsets)
+      if (!logs_.contains(tp)) dir.gone[tp] = dir.removals;
   return {};
 }
 
@@ -245,22 +251,25 @@ Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,
     if (!topic_id.empty() && log->topic_id().empty()) OTTLA_TRY(log->set_topic_id(topic_id));
     return log;
   }
+  if (stopped_) return fail(Errc::closed, "the logs are closed");
   if (is_offline(tp)) return fail(Errc::io, tp.to_string() + " lies in an offline log directory");
   Dir* dir = pick_dir();
   if (dir == nullptr) return fail(Errc::io, "every log directory is offline");
   PartitionLog::Options options = log_options(*dir, tp);
   options.created_now = true;
-  auto log = PartitionLog::open(world_, std::move(options));
-  Result<void> ready;
-  if (log && !topic_id.empty()) ready = (*log)->set_topic_id(topic_id);
-  if (!log) ready = std::unexpected(log.error());
-  if (!ready) {
+  std::unique_ptr<PartitionLog> log;
+  auto create = [&]() -> Result<void> {
+    OTTLA_TRY(forget_gone(*dir, tp));
+    OTTLA_ASSIGN(log, PartitionLog::open(world_, std::move(options)));
+    return topic_id.empty() ? Result<void>() : log->set_topic_id(topic_id);
+  };
+  if (auto ready = create(); !ready) {
     world_.loop.post([this, dir, error = ready.error(), alive = std::weak_ptr<int>(alive_)] {
       if (!alive.expired()) take_offline(*dir, error);
     });
     return std::unexpected(ready.error());
   }
-  Loaded& loaded = logs_[tp] = {std::move(*log), dir};
+  Loaded& loaded = logs_[tp] = {std::move(log), dir};
   ++dir->partitions;
   return loaded.log.get();
 }
@@ -268,6 +277,7 @@ Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,
 Result<void> LogManager::remove(const TopicPartition& tp) {
   auto found = logs_.find(tp);
   if (found == logs_.end()) return {};
+  if (stopped_) return fail(Errc::closed, "the logs are closed");
   Dir& dir = *found->second.dir;
   int64_t delay_ms = found->second.log->config().file_delete_delay_ms;
   std::string from = found->second.log->dir(), unique;
@@ -276,7 +286,8 @@ Result<void> LogManager::remove(const TopicPartition& tp) {
   std::string to = dir.path + "/" + name + "." + unique + kDeleteDirSuffix;
   logs_.erase(found);
   --dir.partitions;
-  dir.recovery_points.erase(tp);
+  dir.gone[tp] = ++dir.removals;
+  checkpoint_soon();
   auto renamed = world_.disk.rename(from, to);
   if (!renamed) {
     take_offline(dir, renamed.error());
@@ -329,33 +340,73 @@ void LogManager::take_offline(Dir& dir, const Error& error) {
   if (options_.on_dir_offline) options_.on_dir_offline(dir.path, lost);
 }
 
-bool LogManager::shutdown() {
-  if (stopped_) return true;
+void LogManager::shutdown(Fn<void(bool)> done) {
+  OTTLA_CHECK(!stopped_);
   stopped_ = true;
+  shut_down_ = std::move(done);
   tasks_.clear();
-  bool all = true;
+  closing_dirs_ = 1;
   for (auto& dir : dirs_) {
     if (!dir->online) continue;
-    Result<void> done;
-    for (auto& [tp, loaded] : logs_) {
-      if (loaded.dir != dir.get() || !done) continue;
-      done = loaded.log->close();
-    }
+    ++closing_dirs_;
+    close_logs(*dir);
+  }
+  dir_done();
+}
+
+// All at once: the syncs of many logs share the disk's journal commits.
+void LogManager::close_logs(Dir& dir) {
+  struct Closing {
+    size_t left = 1;
+    Result<void> result;
+  };
+  auto closing = std::make_shared<Closing>();
+  auto one = [this, &dir, closing, alive = std::weak_ptr<int>(alive_)](const Result<void>& result) {
+    if (alive.expired()) return;
+    if (!result && closing->result) closing->result = result;
+    if (--closing->left == 0) finish_dir(dir, closing->result);
+  };
+  for (auto& [tp, loaded] : logs_) {
+    if (loaded.dir != &dir) continue;
+    ++closing->left;
+    loaded.log->close(one);
+  }
+  one({});
+}
+
+void LogManager::finish_dir(Dir& dir, const Result<void>& closed) {
+  auto outcome = std::make_shared<Result<void>>(closed);
+  std::vector<std::string> texts;
+  for (size_t which = 0; which < kCheckpointFiles; ++which) {
+    if (auto& running = dir.checkpoints[which].running) running->overtaken = true;
+    texts.push_back(checkpoint_text(dir, which));
+  }
+  auto work = [outcome, texts = std::move(texts), path = dir.path, &disk = world_.disk] {
     auto finish = [&]() -> Result<void> {
-      OTTLA_TRY(done);
-      for (auto [name, text] : checkpoints_of(*dir))
-        OTTLA_TRY(rt::replace_file(world_.disk, dir->path + "/" + name, as_bytes(text)));
-      return rt::replace_file(world_.disk, dir->path + "/" + kCleanShutdownFile,
+      OTTLA_TRY(*outcome);
+      for (size_t which = 0; which < kCheckpointFiles; ++which)
+        OTTLA_TRY(
+            rt::replace_file(disk, path + "/" + kCheckpointNames[which], as_bytes(texts[which])));
+      return rt::replace_file(disk, path + "/" + kCleanShutdownFile,
                               as_bytes(std::string_view("{\"version\":0,\"brokerEpoch\":-1}")));
     };
-    if (auto finished = finish(); !finished) {
-      log::error(kLog, "log directory not closed", "dir={} why={}", dir->path,
-                 finished.error().context);
-      all = false;
-    }
-    dir->lock = nullptr;
-  }
-  return all;
+    *outcome = finish();
+  };
+  world_.disk.run_blocking(std::move(work),
+                           [this, &dir, outcome, alive = std::weak_ptr<int>(alive_)] {
+                             if (alive.expired()) return;
+                             if (!*outcome) {
+                               log::error(kLog, "log directory not closed", "dir={} why={}",
+                                          dir.path, outcome->error().context);
+                               closed_well_ = false;
+                             }
+                             dir.lock = nullptr;
+                             dir_done();
+                           });
+}
+
+void LogManager::dir_done() {
+  if (--closing_dirs_ == 0) std::exchange(shut_down_, nullptr)(closed_well_);
 }
 
 }  // namespace ottla::broker

@@ -87,8 +87,9 @@ class LogManager {
   void checkpoint_high_watermarks();
 
   // Clean end: flushes and closes every log, writes the checkpoints and the clean-shutdown markers,
-  // releases the locks. Blocking; false when some directory could not be finished.
-  bool shutdown();
+  // releases the locks; all logs at once, off the loop. Then calls `done`, with false when some
+  // directory could not be finished (it will be recovered). Call it once.
+  void shutdown(Fn<void(bool)> done);
 
  private:
   struct Dir;
@@ -102,9 +103,16 @@ class LogManager {
   Result<void> load_partition(Dir& dir, const std::string& name, const TopicPartition& tp);
   void take_offline(Dir& dir, const Error& error);
   PartitionLog::Options log_options(Dir& dir, const TopicPartition& tp);
-  std::vector<std::pair<std::string, std::string>> checkpoints_of(Dir& dir);  // file name, text
+  std::string checkpoint_text(const Dir& dir, size_t which) const;
   void checkpoint(size_t which);
-  void write_checkpoint(Dir& dir, const std::string& name, std::string text);
+  void write_checkpoint(Dir& dir, size_t which);
+  Result<void> place_checkpoint(Dir& dir, size_t which, std::string text, uint64_t removals);
+  Result<void> forget_gone(Dir& dir, const TopicPartition& tp);
+  void prune_gone(Dir& dir);
+  void checkpoint_soon();
+  void close_logs(Dir& dir);
+  void finish_dir(Dir& dir, const Result<void>& closed);
+  void dir_done();
   Dir* pick_dir();
   void remove_later(Dir& dir, std::string path, int64_t delay_ms);
   struct Task;
@@ -119,6 +127,10 @@ class LogManager {
   std::vector<std::unique_ptr<Task>> removals_;
   std::vector<std::unique_ptr<PartitionLog>> retired_;  // failed logs whose caller may be above us
   bool stopped_ = false;
+  bool checkpoint_posted_ = false;
+  Fn<void(bool)> shut_down_;
+  size_t closing_dirs_ = 0;
+  bool closed_well_ = true;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 

@@ -1,7 +1,22 @@
 // LogManager: what happens by itself.
+#include <algorithm>
+#include <utility>
+
 #include "broker/log/log_dir.h"
 
 namespace ottla::broker {
+namespace {
+
+constexpr const char* kNewSuffix = ".new";
+
+Result<void> write_synced(rt::Disk& disk, const std::string& path, const std::string& text) {
+  OTTLA_ASSIGN(auto file, disk.open(path, rt::OpenMode::create));
+  OTTLA_TRY(file->truncate(0));
+  OTTLA_TRY(file->write_at(0, as_bytes(text)));
+  return file->sync_now();
+}
+
+}  // namespace
 
 void LogManager::add_task(int64_t first_ms, int64_t every_ms, std::function<void()> run) {
   if (every_ms == INT64_MAX || every_ms <= 0) return;
@@ -41,51 +56,107 @@ void LogManager::run_retention() {
   for (auto& [tp, loaded] : logs_) loaded.log->apply_retention(now);
 }
 
-std::vector<std::pair<std::string, std::string>> LogManager::checkpoints_of(Dir& dir) {
-  OffsetCheckpoint recovery, starts, watermarks;
+std::string LogManager::checkpoint_text(const Dir& dir, size_t which) const {
+  OffsetCheckpoint offsets;
   for (auto& [tp, loaded] : logs_) {
     if (loaded.dir != &dir) continue;
-    PartitionLog& log = *loaded.log;
-    recovery[tp] = log.durable_offset();
-    watermarks[tp] = log.hw();
-    if (log.log_start_offset() > log.first_segment_base_offset())
-      starts[tp] = log.log_start_offset();
+    const PartitionLog& log = *loaded.log;
+    if (which == 0) offsets[tp] = log.durable_offset();
+    if (which == 1 && log.log_start_offset() > log.first_segment_base_offset())
+      offsets[tp] = log.log_start_offset();
+    if (which == 2) offsets[tp] = log.hw();
   }
-  return {{kRecoveryPointFile, encode_checkpoint(recovery)},
-          {kLogStartOffsetFile, encode_checkpoint(starts)},
-          {kHighWatermarkFile, encode_checkpoint(watermarks)}};
+  return encode_checkpoint(offsets);
 }
 
 void LogManager::checkpoint(size_t which) {
   if (stopped_) return;
   for (auto& dir : dirs_) {
     if (!dir->online) continue;
-    auto [name, text] = std::move(checkpoints_of(*dir)[which]);
-    auto [slot, idle] = dir->writing.try_emplace(name);
-    if (idle)
-      write_checkpoint(*dir, name, std::move(text));
+    if (auto& running = dir->checkpoints[which].running)
+      running->again = true;
     else
-      slot->second = std::move(text);
+      write_checkpoint(*dir, which);
   }
 }
 
-void LogManager::write_checkpoint(Dir& dir, const std::string& name, std::string text) {
+void LogManager::write_checkpoint(Dir& dir, size_t which) {
+  std::string text = checkpoint_text(dir, which);
+  Dir::Checkpoint& file = dir.checkpoints[which];
+  if (text == file.text) {
+    file.removals = dir.removals;
+    return prune_gone(dir);
+  }
+  auto write = file.running = std::make_shared<Dir::Checkpoint::Write>();
+  auto outcome = std::make_shared<Result<void>>();
+  rt::Disk& disk = world_.disk;
+  world_.disk.run_blocking(
+      [outcome, &disk, text, path = dir.path + "/" + kCheckpointNames[which] + kNewSuffix] {
+        *outcome = write_synced(disk, path, text);
+      },
+      [this, &dir, which, write, outcome, text, removals = dir.removals,
+       alive = std::weak_ptr<int>(alive_)] {
+        if (alive.expired() || write->overtaken) return;
+        dir.checkpoints[which].running = nullptr;
+        if (stopped_ || !dir.online) return;
+        if (*outcome) *outcome = place_checkpoint(dir, which, text, removals);
+        if (!*outcome) return take_offline(dir, outcome->error());
+        if (write->again) write_checkpoint(dir, which);
+      });
+}
+
+// The rename on the loop, in the order of the texts; the sync of the directory off it: until that
+// is over a power failure may bring the older file back, but then also the older names of
+// partitions.
+Result<void> LogManager::place_checkpoint(Dir& dir, size_t which, std::string text,
+                                          uint64_t removals) {
+  std::string path = dir.path + "/" + kCheckpointNames[which];
+  OTTLA_TRY(world_.disk.rename(path + kNewSuffix, path));
+  dir.checkpoints[which].text = std::move(text);
+  dir.checkpoints[which].removals = removals;
+  prune_gone(dir);
   auto outcome = std::make_shared<Result<void>>();
   world_.disk.run_blocking(
-      [outcome, path = dir.path + "/" + name, text = std::move(text), &disk = world_.disk] {
-        *outcome = rt::replace_file(disk, path, as_bytes(text));
-      },
-      [this, &dir, name, outcome, alive = std::weak_ptr<int>(alive_)] {
-        if (alive.expired()) return;
-        auto next = std::move(dir.writing[name]);
-        dir.writing.erase(name);
-        if (!*outcome && !stopped_) {
-          take_offline(dir, outcome->error());
-        } else if (next && !stopped_ && dir.online) {
-          dir.writing.try_emplace(name);
-          write_checkpoint(dir, name, std::move(*next));
-        }
+      [outcome, &disk = world_.disk, path = dir.path] { *outcome = disk.sync_dir(path); },
+      [this, &dir, outcome, alive = std::weak_ptr<int>(alive_)] {
+        if (!alive.expired() && !stopped_ && !*outcome) take_offline(dir, outcome->error());
       });
+  return {};
+}
+
+// Before a partition is made whose name another had: no checkpoint may still speak of that one.
+// Blocking, and rare: checkpoints are written soon after a removal.
+Result<void> LogManager::forget_gone(Dir& dir, const TopicPartition& tp) {
+  auto found = dir.gone.find(tp);
+  if (found == dir.gone.end()) return {};
+  for (size_t which = 0; which < kCheckpointFiles; ++which) {
+    Dir::Checkpoint& file = dir.checkpoints[which];
+    if (file.removals >= found->second) continue;
+    if (file.running) std::exchange(file.running, nullptr)->overtaken = true;
+    std::string text = checkpoint_text(dir, which);
+    OTTLA_TRY(
+        rt::replace_file(world_.disk, dir.path + "/" + kCheckpointNames[which], as_bytes(text)));
+    file.text = std::move(text);
+    file.removals = dir.removals;
+  }
+  prune_gone(dir);
+  return {};
+}
+
+// What every checkpoint in place knows to be gone need not be remembered.
+void LogManager::prune_gone(Dir& dir) {
+  uint64_t known = dir.removals;
+  for (const Dir::Checkpoint& file : dir.checkpoints) known = std::min(known, file.removals);
+  std::erase_if(dir.gone, [known](const auto& one) { return one.second <= known; });
+}
+
+void LogManager::checkpoint_soon() {
+  if (std::exchange(checkpoint_posted_, true)) return;
+  world_.loop.post([this, alive = std::weak_ptr<int>(alive_)] {
+    if (alive.expired()) return;
+    checkpoint_posted_ = false;
+    for (size_t which = 0; which < kCheckpointFiles; ++which) checkpoint(which);
+  });
 }
 
 void LogManager::checkpoint_recovery_points() { checkpoint(0); }

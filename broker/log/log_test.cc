@@ -47,6 +47,11 @@ struct Bench {
     REQUIRE(opened);
     log = std::move(*opened);
   }
+  bool close() {
+    std::optional<bool> closed;
+    log->close([&](const Result<void>& result) { closed = result.has_value(); });
+    return runtime.run_until([&] { return closed.has_value(); }, 5000) && *closed;
+  }
   // As after a kill, or after close() when clean.
   void reopen(bool clean, int64_t recovery_point = 0, int64_t hw = INT64_MAX) {
     log.reset();
@@ -141,7 +146,7 @@ TEST_CASE("segments roll by size, and a clean or unclean start finds the same lo
     CHECK(bench.log->stats().segments > 5);
     bench.sound();
     REQUIRE(bench.until([&] { return bench.log->durable_offset() > 300; }));
-    if (clean) REQUIRE(bench.log->close());
+    if (clean) REQUIRE(bench.close());
     int64_t point = clean ? 400 : 0;
     bench.reopen(clean, point);
     CHECK(bench.log->leo() == 400);
@@ -208,7 +213,7 @@ TEST_CASE("idempotent producers: duplicates, gaps, epochs, and memory across res
     int64_t now = bench.runtime.world().loop.wall_ms();
     for (int i = 0; i < 7; ++i)
       CHECK(bench.append(2, now, bench.producer(2 * i)).first_offset == 2 * i);
-    if (restart == 1) REQUIRE(bench.log->close());
+    if (restart == 1) REQUIRE(bench.close());
     if (restart > 0) bench.reopen(restart == 1, restart == 1 ? 14 : 0);
     Appended again = bench.append(2, now, bench.producer(12));
     CHECK(again.duplicate);
@@ -251,7 +256,7 @@ TEST_CASE("offsets by time") {
     CHECK((*newest)->timestamp == 1991);
     CHECK(bench.log->legacy_offsets_before(-2, 5) == std::vector<int64_t>{0});
     CHECK(bench.log->legacy_offsets_before(-1, 1) == std::vector<int64_t>{200});
-    REQUIRE(bench.log->close());
+    REQUIRE(bench.close());
     bench.reopen(true, 200);
   }
 }
@@ -394,6 +399,26 @@ TEST_CASE("checkpoints and names") {
   CHECK(offset_of_name(file_name(12, kLogSuffix), kLogSuffix) == 12);
 }
 
+TEST_CASE("a log that begins above all that a power failure left goes on without a gap") {
+  for (bool clean : {false, true}) {
+    Bench bench;
+    bench.create();
+    int64_t now = bench.runtime.world().loop.wall_ms();
+    for (int i = 0; i < 10; ++i) bench.append(1, now);
+    if (clean) REQUIRE(bench.close());
+    bench.log.reset();
+    auto given = bench.options();
+    given.clean_shutdown = clean;
+    given.log_start_offset = 20;
+    bench.log = std::move(*PartitionLog::open(bench.runtime.world(), given));
+    CHECK(bench.log->leo() == 20);
+    CHECK(bench.append(1, now).first_offset == 20);
+    bench.sound();
+    bench.reopen(false);
+    CHECK(bench.log->leo() == 21);
+  }
+}
+
 // ------------------------------------------------------------------------------------- log manager
 
 namespace {
@@ -415,6 +440,11 @@ struct ManagerBench {
     INFO((opened ? "" : opened.error().context));
     REQUIRE(opened);
     manager = std::move(*opened);
+  }
+  bool shutdown() {
+    std::optional<bool> closed;
+    manager->shutdown([&](bool all) { closed = all; });
+    return runtime.run_until([&] { return closed.has_value(); }, 20000) && *closed;
   }
   void append(const TopicPartition& tp) {
     PartitionLog* log = manager->find(tp);
@@ -438,7 +468,7 @@ TEST_CASE("the manager spreads partitions, remembers them, and deletes them") {
   }
   for (const LogDirInfo& dir : bench.manager->dirs()) CHECK(dir.partitions == 3);
   for (bool clean : {true, false}) {
-    if (clean) CHECK(bench.manager->shutdown());
+    if (clean) CHECK(bench.shutdown());
     CHECK(std::filesystem::exists(bench.home.path / "a" / ".kafka_cleanshutdown") == clean);
     bench.open();
     CHECK(bench.manager->partition_count() == 6);
@@ -456,6 +486,54 @@ TEST_CASE("the manager spreads partitions, remembers them, and deletes them") {
                std::distance(std::filesystem::directory_iterator(bench.home.path / "a"), {}) < 12;
       },
       2000));
+}
+
+TEST_CASE("a topic made anew has nothing of the one that had its name") {
+  ManagerBench bench;
+  TopicPartition tp{"t", 0};
+  auto tell = [&] {
+    bench.manager->checkpoint_recovery_points();
+    bench.manager->checkpoint_log_start_offsets();
+    bench.manager->checkpoint_high_watermarks();
+    int turns = 0;
+    CHECK(bench.runtime.run_until(
+        [&] {
+          std::ifstream file(bench.home.path / "a" / kLogStartOffsetFile);
+          std::string text((std::istreambuf_iterator<char>(file)), {});
+          return text.find("t 0 8") != std::string::npos && ++turns > 5;
+        },
+        2000));
+  };
+  for (bool restart_between : {false, true}) {
+    bench.open();
+    if (bench.manager->find(tp)) REQUIRE(bench.manager->remove(tp));
+    REQUIRE(bench.manager->get_or_create(tp, "AAAAAAAAAAAAAAAAAAAAAQ"));
+    for (int i = 0; i < 10; ++i) bench.append(tp);
+    CHECK(bench.manager->find(tp)->delete_records(8) == Refusal::none);
+    tell();
+    REQUIRE(bench.manager->remove(tp));
+    if (restart_between) bench.open();
+    REQUIRE(bench.manager->get_or_create(tp, "AAAAAAAAAAAAAAAAAAAABA"));
+    for (int i = 0; i < 5; ++i) bench.append(tp);
+    bench.open();  // as after a kill
+    REQUIRE(bench.manager->find(tp));
+    CHECK(bench.manager->find(tp)->leo() == 5);
+    CHECK(bench.manager->find(tp)->log_start_offset() == 0);
+    CHECK(bench.manager->find(tp)->durable_offset() == 0);
+  }
+}
+
+TEST_CASE("a torn partition.metadata is no topic id") {
+  ManagerBench bench;
+  TopicPartition tp{"t", 0};
+  bench.open();
+  REQUIRE(bench.manager->get_or_create(tp, "AAAAAAAAAAAAAAAAAAAAAQ"));
+  for (const char* text : {"version: 0\ntopic_id: AAAAAAAAAA", "version: 0\ntopic_id: AAAA\x01\x02" "AAAAAAAAAAAAAAAAAAAA",
+                           "", "version: 0\nto"}) {
+    std::ofstream(bench.home.path / "a" / "t-0" / kPartitionMetadataFile) << text;
+    bench.open();
+    CHECK(bench.manager->find(tp)->topic_id() == "");
+  }
 }
 
 TEST_CASE("foreign directories are refused in one line with a remedy") {
@@ -486,7 +564,7 @@ TEST_CASE("thousands of partitions open quickly after a clean end") {
   bench.open();
   for (int i = 0; i < 2000; ++i) REQUIRE(bench.manager->get_or_create({"t", i}));
   for (int i = 0; i < 2000; i += 20) bench.append({"t", i});
-  CHECK(bench.manager->shutdown());
+  CHECK(bench.shutdown());
   Instant before = bench.runtime.world().loop.now();
   bench.open();
   int64_t ms = (bench.runtime.world().loop.now() - before) / 1'000'000;
@@ -514,7 +592,7 @@ TEST_CASE("Apache's DumpLogSegments finds nothing wrong, after a clean end and a
     with.codec = static_cast<compress::Codec>(i % 5);
     bench.append(2, now + i, with);
   }
-  bench.log->close().value();
+  REQUIRE(bench.close());
   bench.reopen(true, 600);
   for (int i = 300; i < 400; ++i) bench.append(2, now + i, bench.producer(2 * i));
   auto dump = [&](bool deep) {
@@ -582,5 +660,9 @@ TEST_CASE("a foreign log directory opens", "[.foreign]") {
       fmt::print("{} producers={} topic_id={}\n", log.describe(),
                  log.producers().producers().size(), log.topic_id());
   });
-  if (std::getenv("OTTLA_FOREIGN_CLEAN") != nullptr) CHECK((*manager)->shutdown());
+  if (std::getenv("OTTLA_FOREIGN_CLEAN") == nullptr) return;
+  std::optional<bool> closed;
+  (*manager)->shutdown([&](bool all) { closed = all; });
+  CHECK(runtime.run_until([&] { return closed.has_value(); }, 5000));
+  CHECK(closed == true);
 }

@@ -151,7 +151,8 @@ class PartitionLog {
   const LogConfig& config() const { return config_; }
   const TopicPartition& tp() const { return tp_; }
   const std::string& dir() const { return dir_; }
-  // Kafka's base64 form; empty when unknown. Setting it writes partition.metadata (blocking).
+  // Kafka's base64 form; empty when unknown. Setting it writes partition.metadata, which is synced
+  // before anything appended is.
   const std::string& topic_id() const { return topic_id_; }
   Result<void> set_topic_id(const std::string& topic_id);
   const ProducerState& producers() const { return producers_; }
@@ -164,8 +165,9 @@ class PartitionLog {
   bool roll();
   // Flush due by flush.ms? Called by the manager's timer.
   void flush_if_due(int64_t now_wall_ms);
-  // Blocking: flushes, writes indexes and a producer snapshot. The log takes no calls afterwards.
-  Result<void> close();
+  // Writes indexes and a producer snapshot and syncs everything, off the loop; then calls `done`
+  // (at once when there is nothing to sync). The log takes no other calls from here on.
+  void close(std::function<void(const Result<void>&)> done);
   // The directory was renamed (deletion): files are found under the new path from now on.
   void renamed(const std::string& dir);
   std::string describe() const;
@@ -204,6 +206,9 @@ class PartitionLog {
   void flush_done(int64_t target, Result<void> result);
   void fire_waiters();
   Refusal fail_log(const Error& error);
+  void close_now();
+  Result<std::vector<std::shared_ptr<rt::File>>> files_to_close();
+  void close_synced(const Result<void>& result);
   void epochs_changed();
 
   // read.cc
@@ -250,12 +255,21 @@ class PartitionLog {
   LogConfig config_;
   bool failed_ = false;
   bool closed_ = false;
+  struct Closing {
+    std::function<void(const Result<void>&)> done;
+    std::vector<std::shared_ptr<rt::File>> files;
+    size_t left = 1;
+    bool names = false;
+    Result<void> result;
+  };
+  std::unique_ptr<Closing> closing_;
   int64_t last_flush_wall_ms_ = 0;
   bool flush_posted_ = false;
   bool flushing_ = false;
-  int64_t flush_wanted_ = 0;               // flush until this offset is durable
-  int64_t flush_ceiling_ = 0;              // a truncation below a running flush's target lowers it
-  std::shared_ptr<rt::File> epochs_file_;  // written, not yet synced
+  int64_t flush_wanted_ = 0;   // flush until this offset is durable
+  int64_t flush_ceiling_ = 0;  // a truncation below a running flush's target lowers it
+  // Written, and synced by the next flush.
+  std::shared_ptr<rt::File> epochs_file_, metadata_file_;
   std::multimap<int64_t, Fn<void(bool)>> waiters_;
   std::deque<Boundary>
       recent_;  // batches of the active segment's end; tail readers look here first

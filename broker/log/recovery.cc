@@ -12,6 +12,21 @@ namespace ottla::broker {
 namespace {
 constexpr log::Room kLog{"broker.log"};
 constexpr int64_t kProgressMs = 2000;
+
+// The id in a partition.metadata; empty when the file is not whole.
+std::string topic_id_in(std::string_view text) {
+  constexpr std::string_view kKey = "topic_id: ";
+  constexpr size_t kIdSize = 22;
+  size_t at = text.find(kKey);
+  if (!text.starts_with("version: 0") || at == std::string_view::npos) return {};
+  std::string_view id = text.substr(at + kKey.size());
+  id = id.substr(0, std::min(id.find_first_of("\r\n"), id.size()));
+  auto base64 = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  };
+  return id.size() == kIdSize && std::all_of(id.begin(), id.end(), base64) ? std::string(id) : "";
+}
 }  // namespace
 
 class LogRecovery {
@@ -28,6 +43,11 @@ class LogRecovery {
     log_.log_start_offset_ = std::max(options_.log_start_offset, log_.segments_.begin()->first);
     log_.recovery_point_ = std::max<int64_t>(options_.recovery_point, 0);
     OTTLA_TRY(options_.clean_shutdown || options_.created_now ? believe() : scan());
+    // A log that begins above all it holds (DeleteRecords, then the power failed) goes on there,
+    // and in a new segment: within the old one the offsets between would be a gap, and recovery
+    // cuts at gaps.
+    if (log_.leo_ < log_.log_start_offset_)
+      return log_.truncate_fully_and_start_at(log_.log_start_offset_);
     settle_offsets();
     return log_.rebuild_producers(newest_snapshot_, log_.leo_);
   }
@@ -116,10 +136,8 @@ class LogRecovery {
     }
     auto metadata = rt::read_file(disk_, log_.dir_ + "/" + kPartitionMetadataFile);
     if (metadata) {
-      constexpr std::string_view kKey = "topic_id: ";
-      size_t at = metadata->find(kKey);
-      std::string id = at == std::string::npos ? "" : metadata->substr(at + kKey.size(), 22);
-      if (id.size() == 22) log_.topic_id_ = id;  // torn otherwise: set again by the next leader
+      // Torn when it is not sound: set again by the next leader.
+      log_.topic_id_ = topic_id_in(*metadata);
     } else if (metadata.error().code != Errc::not_found) {
       return std::unexpected(metadata.error());
     }
@@ -144,7 +162,7 @@ class LogRecovery {
       return scan();
     }
     if (!end) return std::unexpected(end.error());
-    log_.leo_ = std::max(*end, log_.log_start_offset_);
+    log_.leo_ = *end;
     if (epochs_lost_) OTTLA_TRY(learn_epochs_below(log_.leo_));
     newest_snapshot_ = log_.leo_;
     return {};
@@ -172,7 +190,7 @@ class LogRecovery {
       int64_t wanted = last ? recovered.next_offset : std::next(at)->first;
       bool broken = recovered.truncated_bytes > 0 || recovered.next_offset > wanted ||
                     (recovered.next_offset < wanted && !log_.config_.cleanup_compact);
-      log_.leo_ = std::max(recovered.next_offset, log_.log_start_offset_);
+      log_.leo_ = recovered.next_offset;
       if (recovered.truncated_bytes > 0)
         log::info(kLog, "torn end cut", "partition={} segment={} bytes={} leo={}", log_.tp_text_,
                   at->first, recovered.truncated_bytes, recovered.next_offset);
@@ -227,8 +245,6 @@ class LogRecovery {
   }
 
   void settle_offsets() {
-    // A log that begins above all it holds (DeleteRecords, then a crash) starts over there.
-    log_.log_start_offset_ = std::min(log_.log_start_offset_, log_.leo_);
     log_.recovery_point_ =
         options_.clean_shutdown ? log_.leo_ : std::min(log_.recovery_point_, log_.leo_);
     log_.hw_ = std::clamp(options_.high_watermark, log_.log_start_offset_, log_.leo_);
@@ -280,10 +296,10 @@ Result<void> PartitionLog::set_topic_id(const std::string& topic_id) {
   if (topic_id == topic_id_) return {};
   std::string text = "version: 0\ntopic_id: " + topic_id;
   auto write = [&]() -> Result<void> {
-    OTTLA_ASSIGN(auto file,
+    OTTLA_ASSIGN(metadata_file_,
                  world_.disk.open(dir_ + "/" + kPartitionMetadataFile, rt::OpenMode::create));
-    OTTLA_TRY(file->truncate(0));
-    return file->write_at(0, as_bytes(text));
+    OTTLA_TRY(metadata_file_->truncate(0));
+    return metadata_file_->write_at(0, as_bytes(text));
   };
   auto written = write();
   if (!written) {
@@ -297,36 +313,6 @@ Result<void> PartitionLog::set_topic_id(const std::string& topic_id) {
 void PartitionLog::renamed(const std::string& dir) {
   dir_ = dir;
   for (auto& [base, segment] : segments_) segment->moved(dir);
-}
-
-Result<void> PartitionLog::close() {
-  if (closed_) return {};
-  closed_ = true;
-  if (failed_) return fail(Errc::io, dir_ + ": the log's disk had failed");
-  bool names = epochs_file_ != nullptr;
-  for (auto& [base, segment] : segments_) {
-    bool last = segment == segments_.rbegin()->second;
-    if (last && segment->size() > 0) OTTLA_TRY(segment->finish_indexes());
-    // What a flush in flight has taken on itself is not yet sure.
-    bool in_flight = flushing_ && end_of(*segment) >= recovery_point_;
-    for (SparseIndex* index : {&segment->offset_index(), &segment->time_index()})
-      if (index->dirty() || (!last && in_flight)) OTTLA_TRY(index->sync_now());
-    names |= segment->name_dirty || flushing_;
-    if (segment->log_dirty || in_flight) {
-      OTTLA_ASSIGN(auto file, segment->file());
-      OTTLA_TRY(file->sync_now());
-    }
-  }
-  producers_.set_end_offset(leo_);
-  OTTLA_TRY(write_producer_snapshot());
-  if (epochs_file_ || flushing_)
-    OTTLA_TRY(rt::replace_file(world_.disk, dir_ + "/" + kEpochFile, as_bytes(epochs_.encode())));
-  if (names) {
-    OTTLA_TRY(world_.disk.sync_dir(dir_));
-    OTTLA_TRY(world_.disk.sync_dir(rt::parent_of(dir_)));
-  }
-  recovery_point_ = leo_;
-  return {};
 }
 
 }  // namespace ottla::broker

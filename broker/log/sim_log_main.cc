@@ -203,7 +203,13 @@ class Trial {
   void finish() {
     bool clean = prng_.chance(0.2);
     log::debug(kLog, "end", "clean={} acknowledged={} {}", clean, acknowledged_, log_->describe());
-    if (clean && manager_->shutdown()) acknowledged_ = log_->leo();
+    if (clean) {
+      std::optional<bool> closed;
+      manager_->shutdown([&](bool all) { closed = all; });
+      sim_.run_until([&] { return closed.has_value(); }, 10'000'000'000);
+      if (closed != true) return fail("no clean end without a fault");
+      acknowledged_ = log_->leo();
+    }
     log_ = nullptr;
     killed_ = false;
     if (prng_.chance(0.8)) {

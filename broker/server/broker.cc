@@ -206,11 +206,17 @@ void Broker::stop(Fn<void()> done) {
   world_.loop.post([this, alive = std::weak_ptr<int>(alive_), done = std::move(done)]() mutable {
     if (alive.expired()) return;
     if (port_) port_->close();
-    if (logs_ && !logs_->shutdown())
-      log::error(kLog, "some log directory was not closed cleanly; it will be recovered");
-    if (!control_) return done();
-    control_->leave(std::move(done));
+    if (!logs_) return leave(std::move(done));
+    logs_->shutdown([this, done = std::move(done)](bool all) mutable {
+      if (!all) log::error(kLog, "some log directory was not closed cleanly; it will be recovered");
+      leave(std::move(done));
+    });
   });
+}
+
+void Broker::leave(Fn<void()> done) {
+  if (!control_) return done();
+  control_->leave(std::move(done));
 }
 
 // ------------------------------------------------------------------------------------------
@@ -313,8 +319,6 @@ void Broker::on_resigned(const TopicPartition& tp, std::optional<int32_t> leader
 }
 
 void Broker::on_dir_offline(const std::string& dir, const std::vector<TopicPartition>& lost) {
-  log::error(kLog, "a log directory is offline; its partitions answer storage errors until restart",
-             "dir={} partitions={}", dir, lost.size());
   if (replicas_) replicas_->on_dir_offline(lost);
   if (!logs_) return;  // still loading: a start without any directory fails by itself
   for (const LogDirInfo& info : logs_->dirs())

@@ -83,6 +83,7 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   void join_cluster();
   void on_joined(Result<int64_t> broker_epoch);
   void maybe_running();
+  void leave(Fn<void()> done);
   void start_failed(Error error);
 
   void register_metrics();       // broker_metrics.cc
