@@ -28,13 +28,18 @@ void Purgatory::check(const TopicPartition& tp) {
     auto parked = operations_.find(id);
     if (parked == operations_.end()) continue;
     // Out of the table while it runs, so that nothing it sets off can reach it.
-    DelayedOperation* operation = parked->second.operation.get();
-    if (operation->try_complete(tp)) take(id);
+    std::unique_ptr<DelayedOperation> operation = std::move(parked->second.operation);
+    if (operation == nullptr) continue;  // it is what set this off
+    if (operation->try_complete(tp))
+      take(id);
+    else if (auto still = operations_.find(id); still != operations_.end())
+      still->second.operation = std::move(operation);
   }
 }
 
 void Purgatory::expire_all() {
-  while (!operations_.empty()) take(operations_.begin()->first)->expire();
+  while (!operations_.empty())
+    if (auto operation = take(operations_.begin()->first)) operation->expire();
 }
 
 std::unique_ptr<DelayedOperation> Purgatory::take(Id id) {
@@ -66,7 +71,7 @@ void Purgatory::on_timer() {
   Instant now = loop_.now();
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     ++expirations_;
-    take(deadlines_.begin()->second)->expire();
+    if (auto operation = take(deadlines_.begin()->second)) operation->expire();
   }
   arm();
 }
