@@ -56,7 +56,10 @@ CommittedOffset committed_of(const kmsg::OffsetCommitRequest& request, const aut
   if (context.api_version == 1 && partition.commit_timestamp != kUnset)
     committed.commit_timestamp_ms = partition.commit_timestamp;
   if (request.retention_time_ms != kUnset)
-    committed.expire_timestamp_ms = context.clock.wall_ms + request.retention_time_ms;
+    committed.expire_timestamp_ms =
+        request.retention_time_ms > INT64_MAX - context.clock.wall_ms
+            ? INT64_MAX
+            : context.clock.wall_ms + request.retention_time_ms;
   return committed;
 }
 CommittedOffset committed_of(const kmsg::TxnOffsetCommitRequest&, const auto& partition,
@@ -402,7 +405,7 @@ void GroupCoordinator::expire_offsets(Step& step) {
             if (committed.expire_timestamp_ms) return wall_ms >= *committed.expire_timestamp_ms;
             bool from_state = is_empty && group.state_timestamp_ms != -1;
             int64_t since = from_state ? group.state_timestamp_ms : committed.commit_timestamp_ms;
-            return wall_ms - since >= retention_ms;
+            return since <= wall_ms - retention_ms;  // `since` may be any number a client chose
           });
     }
     offset_expirations_ += removed.size();

@@ -202,6 +202,16 @@ TEST_CASE("members that do not rejoin in time are left out, static ones kept") {
   CHECK(formed.members.size() == 2);
 }
 
+TEST_CASE("a protocol named twice is supported once") {
+  Driver driver(no_delay());
+  auto request = join_request("g");
+  request.protocols.push_back(request.protocols.front());
+  auto ticket = driver.join(request, 3);
+  driver.advance_ms(10'000);
+  CHECK(driver.reply<kmsg::JoinGroupResponse>(ticket).error_code == ErrorCode::none);
+  CHECK(driver.reply<kmsg::JoinGroupResponse>(ticket).protocol_name == "range");
+}
+
 TEST_CASE("group.max.size") {
   GroupConfig config = no_delay();
   config.max_size = 1;

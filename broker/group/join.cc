@@ -1,4 +1,6 @@
 // JoinGroup: who asks, whether it may, and what its member becomes.
+#include <set>
+
 #include "broker/group/internal.h"
 #include "common/base/check.h"
 
@@ -16,8 +18,10 @@ std::vector<std::string_view> protocol_names(const kmsg::JoinGroupRequest& reque
 
 std::vector<GroupProtocol> protocols_of(const kmsg::JoinGroupRequest& request) {
   std::vector<GroupProtocol> protocols;
+  std::set<std::string_view> seen;  // a name given twice would count as two members' support
   for (const auto& protocol : request.protocols)
-    protocols.push_back({protocol.name, protocol.metadata});
+    if (seen.insert(protocol.name).second)
+      protocols.push_back({protocol.name, protocol.metadata});
   return protocols;
 }
 
@@ -261,7 +265,9 @@ void GroupCoordinator::finish_static_replacement(Step& step, Group& group, Pendi
     response.leader = pending.old_leader;
     response.error_code = error;
     reply_join(step, group, *member, std::move(response));
-    group.set_protocols(*member, std::move(pending.old_protocols));
+    // Others may have joined by what it brought; then that must stay.
+    if (group.is(GroupState::stable) && group.generation == pending.generation)
+      group.set_protocols(*member, std::move(pending.old_protocols));
     member->rebalance_timeout_ms = pending.old_rebalance_timeout_ms;
     member->session_timeout_ms = pending.old_session_timeout_ms;
     Member& restored =
