@@ -1,12 +1,10 @@
-// The loop: one io_context on one thread, turned by hand. A turn is: wait, note what is ready, run
-// what was posted, fire timers, serve inputs, flush outputs. Everything that one turn sends on a
-// connection leaves in one system call.
+// The loop of one thread, turned by hand. A turn is: wait, note what is ready, fire timers, serve
+// inputs, run what was posted (by them too), flush outputs. Everything that one turn sends on a
+// connection leaves in one system call: a request and its reply cost recv, sendmsg, epoll_wait.
 //
-// Asio gives the idle wait, the wake-up from other threads, signals and name resolution; readiness
-// of sockets comes from Poller and timers from TimerHeap, which spend no system call on re-arming.
+// Readiness of sockets and the wake-up from other threads come from Poller, and timers from
+// TimerHeap; none spends a system call on re-arming. Asio gives signals and name resolution.
 #pragma once
-
-#include <sys/socket.h>
 
 #include <atomic>
 #include <memory>
@@ -14,18 +12,12 @@
 #include <vector>
 
 #include "common/rt/world.h"
+#include "common/rt_asio/address.h"
+#include "common/rt_asio/asio_thread.h"
 #include "common/rt_asio/poller.h"
 #include "common/rt_asio/timers.h"
 
 namespace ottla::rt_asio {
-
-// A numeric socket address.
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-};
 
 class AsioLoop final : public rt::Loop {
  public:
@@ -51,12 +43,9 @@ class AsioLoop final : public rt::Loop {
   void flush_soon(Source* source);
 
  private:
-  struct Asio;
-
   bool has_work() const { return !to_serve_.empty() || !to_flush_.empty() || !local_.empty(); }
   void wait(Instant deadline);
-  void sleep(Instant deadline);
-  void wake();
+  int sleep(Instant deadline, bool looked);
   void run_posted();
   void serve_inputs();
   void flush_outputs();
@@ -69,7 +58,6 @@ class AsioLoop final : public rt::Loop {
   std::vector<Fn<void()>> local_;               // posted by the loop's own thread
   std::vector<Fn<void()>> running_;
   bool many_ready_ = false;  // the last collect found several: look again before going to sleep
-  uint32_t turns_ = 0;
 
   std::mutex mutex_;
   std::vector<Fn<void()>> remote_;  // guarded by mutex_: posted by other threads
@@ -77,7 +65,7 @@ class AsioLoop final : public rt::Loop {
   std::atomic<bool> has_remote_{false};
   std::atomic<bool> stop_{false};
 
-  std::unique_ptr<Asio> asio_;
+  AsioThread asio_{*this};  // destroyed first: nothing is posted any more
 };
 
 }  // namespace ottla::rt_asio

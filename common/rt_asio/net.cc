@@ -4,9 +4,11 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 
@@ -21,6 +23,10 @@ constexpr log::Room kLog{"rt"};
 constexpr int kBacklog = 1024;
 constexpr int kAcceptsPerTurn = 64;
 constexpr int64_t kAcceptPauseMs = 100;
+constexpr int64_t kComplainEveryMs = 10'000;
+// Descriptors that connections may not take: without one for the next log file a server would have
+// to give up what it serves. An eighth of them all when there are few.
+constexpr uint64_t kReservedDescriptors = 64;
 
 void set_option(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
@@ -91,6 +97,14 @@ int open_listening(const Address& address) {
   return -1;
 }
 
+// Descriptors are handed out lowest first: the number says how many are in use.
+bool is_reserved(int fd) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return false;
+  uint64_t reserved = std::min<uint64_t>(kReservedDescriptors, limit.rlim_cur / 8);
+  return static_cast<uint64_t>(fd) + reserved >= limit.rlim_cur;
+}
+
 // --------------------------------------------------------------------------------------- listening
 
 class Acceptor final : public Source {
@@ -109,7 +123,10 @@ class Acceptor final : public Source {
     fd_ = -1;
   }
 
-  void on_events(uint32_t) override { loop_.serve_soon(this); }
+  // While accepting pauses, each new arrival must not begin it again.
+  void on_events(uint32_t) override {
+    if (!pause_) loop_.serve_soon(this);
+  }
 
   void serve() override {
     for (int count = 0; count < kAcceptsPerTurn; ++count) {
@@ -121,6 +138,10 @@ class Acceptor final : public Source {
         if (errno == EINTR || errno == ECONNABORTED) continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK) pause(errno);
         return;
+      }
+      if (is_reserved(fd)) {
+        ::close(fd);
+        return pause(EMFILE);
       }
       auto socket = std::make_shared<Socket>(loop_, fd, peer);
       if (!loop_.poller().add(fd, socket.get())) continue;  // closes it
@@ -142,9 +163,16 @@ class Acceptor final : public Source {
  private:
   // Out of descriptors or memory: the backlog waits for some to come free.
   void pause(int error) {
-    log::warn(kLog, "cannot accept connections; raise the limit of open files if this stays",
-              "port={} error=\"{}\" retry_ms={}", port(), std::strerror(error), kAcceptPauseMs);
-    pause_ = loop_.make_timer([this] { loop_.serve_soon(this); });
+    Instant now = loop_.now();
+    if (now >= complain_at_) {
+      complain_at_ = after_ms(now, kComplainEveryMs);
+      log::warn(kLog, "cannot accept connections; raise the limit of open files if this stays",
+                "port={} error=\"{}\" retry_ms={}", port(), std::strerror(error), kAcceptPauseMs);
+    }
+    pause_ = loop_.make_timer([this] {
+      loop_.serve_soon(this);
+      pause_.reset();
+    });
     pause_->arm_at(after_ms(loop_.now(), kAcceptPauseMs));
   }
 
@@ -153,7 +181,8 @@ class Acceptor final : public Source {
   Fn<void(std::unique_ptr<rt::Connection>)> on_accept_;
   bool accepting_ = false;
   bool closed_ = false;
-  std::unique_ptr<rt::Timer> pause_;
+  std::unique_ptr<rt::Timer> pause_;  // only while it runs
+  Instant complain_at_;
 };
 
 class AsioListener final : public rt::Listener {

@@ -1,7 +1,12 @@
 #include "common/rt_asio/poller.h"
 
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "common/base/check.h"
 
@@ -16,8 +21,24 @@ epoll_event interest(Source* source) {
 }
 }  // namespace
 
-Poller::Poller() : fd_(::epoll_create1(EPOLL_CLOEXEC)) { OTTLA_CHECK(fd_ >= 0); }
-Poller::~Poller() { ::close(fd_); }
+// The eventfd is edge-triggered and never read: each write to it is an edge.
+Poller::Poller()
+    : fd_(::epoll_create1(EPOLL_CLOEXEC)), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  OTTLA_CHECK(fd_ >= 0 && wake_fd_ >= 0, "out of file descriptors");
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  OTTLA_CHECK(::epoll_ctl(fd_, EPOLL_CTL_ADD, wake_fd_, &event) == 0);
+}
+
+Poller::~Poller() {
+  ::close(fd_);
+  ::close(wake_fd_);
+}
+
+void Poller::wake() {
+  uint64_t one = 1;
+  (void)!::write(wake_fd_, &one, sizeof one);
+}
 
 bool Poller::add(int descriptor, Source* source) {
   epoll_event event = interest(source);
@@ -34,12 +55,26 @@ void Poller::remove(int descriptor) {
   ::epoll_ctl(fd_, EPOLL_CTL_DEL, descriptor, &event);
 }
 
-int Poller::collect() {
+int Poller::wait_for(epoll_event* events, int64_t wait_ns) {
+  constexpr int64_t kForeverNs = 3600'000'000'000;
+  if (wait_ns <= 0) return ::epoll_wait(fd_, events, kMaxEvents, 0);
+  if (wait_ns >= kForeverNs) return ::epoll_wait(fd_, events, kMaxEvents, -1);
+  if (precise_) {
+    timespec wait{wait_ns / 1'000'000'000, wait_ns % 1'000'000'000};
+    int count = ::epoll_pwait2(fd_, events, kMaxEvents, &wait, nullptr);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    precise_ = false;  // an older kernel, or a filter that does not know the call
+  }
+  return ::epoll_wait(fd_, events, kMaxEvents, static_cast<int>((wait_ns + 999'999) / 1'000'000));
+}
+
+int Poller::collect(int64_t wait_ns) {
   epoll_event events[kMaxEvents];
-  int count = ::epoll_wait(fd_, events, kMaxEvents, 0);
+  int count = std::max(wait_for(events, wait_ns), 0);  // interrupted: nothing is ready
   for (int i = 0; i < count; ++i)
-    static_cast<Source*>(events[i].data.ptr)->on_events(events[i].events);
-  return count < 0 ? 0 : count;
+    if (auto* source = static_cast<Source*>(events[i].data.ptr); source != nullptr)
+      source->on_events(events[i].events);
+  return count;
 }
 
 }  // namespace ottla::rt_asio

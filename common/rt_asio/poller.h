@@ -1,12 +1,14 @@
 // One edge-triggered epoll set for all sockets of a loop. Each descriptor is registered once, for
 // both directions, and never touched again: Asio's reactor would spend a system call (a read that
-// gives EAGAIN, or an epoll_ctl) on re-arming each read. Asio waits on the set itself when the loop
-// is idle (loop.cc).
+// gives EAGAIN, or an epoll_ctl) on re-arming each read. The idle loop waits here too; another
+// thread wakes it through an eventfd of the set.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+
+struct epoll_event;
 
 namespace ottla::rt_asio {
 
@@ -32,15 +34,20 @@ class Poller {
 
   Poller();
   ~Poller();
-  int fd() const { return fd_; }
   bool add(int descriptor, Source* source);
   void change(int descriptor, Source* source);
   void remove(int descriptor);
-  // Does not wait. Gives the number of descriptors that were ready.
-  int collect();
+  // Waits no longer than this for something to become ready; 0 does not wait. Gives the number of
+  // descriptors that did.
+  int collect(int64_t wait_ns);
+  void wake();  // any thread: a collect that waits, or else the next one, returns
 
  private:
+  int wait_for(epoll_event* events, int64_t wait_ns);
+
   int fd_;
+  int wake_fd_;
+  bool precise_ = true;  // the system waits for less than a millisecond
 };
 
 }  // namespace ottla::rt_asio

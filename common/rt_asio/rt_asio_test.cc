@@ -1,8 +1,12 @@
 // Behaviour on real sockets, files and threads. What both runtimes promise is in test/sim.
+#include <arpa/inet.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +19,26 @@
 
 using namespace ottla;
 using rt_asio::AsioRuntime;
+
+namespace {
+
+// A name server that does not answer: the name "hangs.invalid" is resolved only when released.
+std::atomic<bool> resolver_released = false;
+std::atomic<int> resolver_waiting = 0;
+
+}  // namespace
+
+extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
+                           addrinfo** found) {
+  if (host != nullptr && std::string_view(host) == "hangs.invalid") {
+    ++resolver_waiting;
+    while (!resolver_released) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    --resolver_waiting;
+    return EAI_AGAIN;
+  }
+  static auto* real = reinterpret_cast<decltype(&getaddrinfo)>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+  return real(host, service, hints, found);
+}
 
 namespace {
 
@@ -326,6 +350,25 @@ TEST_CASE("a refused, an unresolved and an abandoned connect") {
   CHECK(*unresolved == Errc::not_found);
 }
 
+TEST_CASE("a name that does not resolve holds nobody up, nor the end") {
+  auto runtime = std::make_unique<AsioRuntime>();
+  auto attempt = runtime->world().net.connect({"hangs.invalid", 1}, [](auto) { FAIL("resolved"); });
+  for (int i = 0; i < 1000 && resolver_waiting == 0; ++i)
+    runtime->run_until([] { return false; }, 10);
+  REQUIRE(resolver_waiting == 1);
+  auto given_up = runtime->world().net.connect({"hangs.invalid", 2}, [](auto) { FAIL("resolved"); });
+  given_up.reset();
+  attempt.reset();
+  auto before = std::chrono::steady_clock::now();
+  runtime.reset();
+  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(1));
+  CHECK(resolver_waiting == 1);
+  resolver_released = true;
+  for (int i = 0; i < 1000 && resolver_waiting != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // what was left behind ends
+}
+
 TEST_CASE("listening on all addresses serves IPv4, and names are tried address by address") {
   AsioRuntime runtime;
   rt::World world = runtime.world();
@@ -367,6 +410,47 @@ TEST_CASE("out of descriptors, accepting pauses and comes back") {
   ::setrlimit(RLIMIT_NOFILE, &before);
   CHECK(!early);
   CHECK(runtime.run_until([&] { return server != nullptr; }, kPatienceMs));
+}
+
+TEST_CASE("connections leave some descriptors to files") {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  AsioRuntime runtime;
+  rlimit raised{};
+  ::getrlimit(RLIMIT_NOFILE, &raised);
+  CHECK(raised.rlim_cur == raised.rlim_max);
+  rlimit few = raised;
+  few.rlim_cur = 400;
+  ::setrlimit(RLIMIT_NOFILE, &few);
+  rt::World world = runtime.world();
+  std::vector<std::unique_ptr<rt::Connection>> servers;
+  auto listening =
+      world.net.listen({"127.0.0.1", 0}, [&](auto c) { servers.push_back(std::move(c)); });
+  REQUIRE(listening);
+  // Clients of another process: here they would take descriptors of their own.
+  pid_t child = ::fork();
+  if (child == 0) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons((*listening)->port());
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int fd = 3; fd < 400; ++fd) ::close(fd);
+    for (int i = 0; i < 390; ++i) {
+      int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+      (void)::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to);
+    }
+    ::sleep(1);
+    ::_exit(0);
+  }
+  runtime.run_until([&] { return servers.size() > 360; }, 1000);
+  CHECK(servers.size() > 250);
+  CHECK(servers.size() < 350);
+  TempDir dir;
+  CHECK(world.disk.open(dir.path + "/next", rt::OpenMode::create_new));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  servers.clear();
+  ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEST_CASE("files: positions, short reads, several pieces, truncate, allocate") {
@@ -471,7 +555,11 @@ TEST_CASE("signals arrive on the loop") {
   runtime.on_signal({SIGUSR1, SIGUSR2}, [&](int number) { seen.push_back(number); });
   ::kill(::getpid(), SIGUSR1);
   REQUIRE(runtime.run_until([&] { return seen.size() == 1; }, kPatienceMs));
-  ::kill(::getpid(), SIGUSR2);
+  // Out of an idle wait too.
+  std::thread([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    ::kill(::getpid(), SIGUSR2);
+  }).detach();
   REQUIRE(runtime.run_until([&] { return seen.size() == 2; }, kPatienceMs));
   CHECK(seen == std::vector<int>{SIGUSR1, SIGUSR2});
 }

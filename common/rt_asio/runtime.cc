@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 
@@ -28,6 +29,14 @@ class KernelEntropy final : public rt::Entropy {
 
 constexpr Instant kNever{INT64_MAX};
 
+// The low default is for programs that use select(); none here does. What is allowed is taken.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 struct AsioRuntime::Parts {
@@ -39,6 +48,7 @@ struct AsioRuntime::Parts {
 
 AsioRuntime::AsioRuntime() : parts_(std::make_unique<Parts>()) {
   ::signal(SIGPIPE, SIG_IGN);  // sendfile has no flag against it
+  raise_descriptor_limit();
 }
 
 AsioRuntime::~AsioRuntime() = default;
