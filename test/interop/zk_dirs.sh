@@ -29,7 +29,8 @@ config() {  # NAME: snapshots and rolls happen often
 }
 ready() {
   for _ in $(seq 200); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$port" && printf srvr >&3 && grep -q Mode <&3) 2>/dev/null && return
+    # Bounded: a server that is just starting may take a word and never answer it.
+    (exec 3<>"/dev/tcp/127.0.0.1/$port" && printf srvr >&3 && timeout 5 grep -q Mode <&3) 2>/dev/null && return
     kill -0 "$pid" 2>/dev/null || die "$1 ended"
     sleep 0.1
   done
@@ -39,7 +40,7 @@ ready() {
 start_ours() { (exec $server "$work/$1.cfg") >> "$work/ours.log" 2>&1 & pid=$!; ready ours; }
 start_apache() { (exec java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$lib/*" org.apache.zookeeper.server.quorum.QuorumPeerMain "$work/$1.cfg") >> "$work/apache.log" 2>&1 & pid=$!; ready Apache; }
 stop() { kill -0 "$pid" || die "the server ended by itself"; kill -"$1" "$pid"; wait "$pid" 2>/dev/null; pid=; }
-cli() { apache org.apache.zookeeper.ZooKeeperMain -server "127.0.0.1:$port" 2>/dev/null; }
+cli() { apache org.apache.zookeeper.ZooKeeperMain -waitforconnection -server "127.0.0.1:$port" 2>"$work/cli.err"; }
 
 load() {  # TAG: persistent, sequential, ephemeral, ACL, deletes, versions; enough for several snapshots
   {
@@ -52,16 +53,25 @@ load() {  # TAG: persistent, sequential, ephemeral, ACL, deletes, versions; enou
     echo "create /$1/n1 again"; echo "create -s /$1/seq- s"; echo quit
   } | cli > "$work/load.out" || die "load $1"
 }
-tree() {  # every node, its data and stat
-  { echo "ls -R /"; echo quit; } | cli | grep '^/' | sort > "$work/names"
-  { while read -r n; do echo "get -s $n"; echo "getAcl $n"; done < "$work/names"; echo quit; } | cli |
-    grep -vE 'JLine|WATCHER|WatchedEvent|Welcome|^$|Log4j|log4j' > "$work/$1.tree"
-  [ -s "$work/$1.tree" ] || die "no tree of $1"
+znodes() {  # what the server itself counts; "" and "/" are one node to the shell
+  exec 3<>"/dev/tcp/127.0.0.1/$port"; printf mntr >&3
+  echo $(($(timeout 5 sed -n 's/^zk_znode_count[[:space:]]*//p' <&3) - 1)); exec 3>&-
+}
+tree() {  # every node, its data and stat; again when the shell lost its connection or its machine on the way
+  for _ in 1 2 3; do
+    { echo "ls -R /"; echo quit; } | cli | grep '^/' | sort > "$work/names"
+    { while read -r n; do echo "get -s $n"; echo "getAcl $n"; done < "$work/names"; echo quit; } | cli |
+      grep -vE 'JLine|WATCHER|WatchedEvent|Welcome|^$|Log4j|log4j' > "$work/$1.tree"
+    [ "$(wc -l < "$work/names")" = "$(znodes)" ] &&
+      [ "$(grep -c '^cZxid' "$work/$1.tree")" = "$(wc -l < "$work/names")" ] && return
+    echo "the shell read $(wc -l < "$work/names") names and $(grep -c '^cZxid' "$work/$1.tree") nodes of $(znodes): once more"
+  done
+  cat "$work/cli.err"; die "the tree of $1 cannot be read"
 }
 same() { diff "$work/$1.tree" "$work/$2.tree" > "$work/diff.log" || die "$1 and $2 differ"; }
 mismatches() {
   exec 3<>"/dev/tcp/127.0.0.1/$port"; printf mntr >&3
-  grep -E '^zk_digest_mismatches_count' <&3 | grep -qE '[[:space:]]0$' || die "$1: the tree's digest went wrong"
+  timeout 5 grep -E '^zk_digest_mismatches_count' <&3 | grep -qE '[[:space:]]0$' || die "$1: the tree's digest went wrong"
   exec 3>&-
 }
 tools() {  # Apache's own readers over every file
