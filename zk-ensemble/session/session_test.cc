@@ -46,6 +46,14 @@ TEST_CASE("sessions die in ticks") {
   tracker.check_invariants();
 }
 
+TEST_CASE("a negative timeout, as a client may write one into the log, dies too") {
+  SessionTracker tracker(1000);
+  CHECK(tracker.track(7, INT32_MIN, at_ms(100)));
+  tracker.check_invariants();
+  CHECK(tracker.next_expiry() == at_ms(1000));
+  CHECK(tracker.expire(at_ms(1000)) == std::vector<int64_t>{7});
+}
+
 TEST_CASE("owners") {
   SessionTracker tracker(1000);
   tracker.track(1, 3000, at_ms(0));

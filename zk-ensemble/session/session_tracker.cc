@@ -1,5 +1,7 @@
 #include "zk-ensemble/session/session_tracker.h"
 
+#include <algorithm>
+
 #include "common/base/check.h"
 #include "fmt/core.h"
 
@@ -18,6 +20,9 @@ bool SessionTracker::touch(int64_t session, int64_t timeout_ms, Instant now) {
   auto it = sessions_.find(session);
   if (it == sessions_.end() || it->second.closing) return false;
   Session& entry = it->second;
+  // A client may have asked for a negative one, and a log may say so: it would be in no bucket, and
+  // never expire.
+  timeout_ms = std::max<int64_t>(timeout_ms, 0);
   entry.timeout_ms = timeout_ms;
   int64_t deadline_ms = bucket_of(now.ms() + timeout_ms);
   if (deadline_ms <= entry.deadline_ms) return true;

@@ -26,6 +26,7 @@ class Recovery {
 
   Result<Recovered> run() {
     OTTLA_TRY(drop_unfinished_log());
+    OTTLA_TRY(drop_unfinished_snapshots());
     OTTLA_TRY(load_snapshot());
     OTTLA_TRY(replay_logs());
     OTTLA_TRY(make_durable());
@@ -48,6 +49,19 @@ class Recovery {
       OTTLA_TRY(disk_.remove(log_path(logs_.back())));
       OTTLA_TRY(disk_.sync_dir(dir_.log_dir()));
       logs_.pop_back();
+    }
+    return {};
+  }
+
+  // Nobody reads them, and each crash while a snapshot was written would leave one more.
+  Result<void> drop_unfinished_snapshots() {
+    constexpr std::string_view kUnfinished = ".tmp";
+    OTTLA_ASSIGN(auto names, disk_.list(dir_.snapshot_dir()));
+    for (const std::string& name : names) {
+      if (!name.ends_with(kUnfinished)) continue;
+      std::string_view whole(name.data(), name.size() - kUnfinished.size());
+      if (!zxid_of_name(whole, "snapshot")) continue;
+      OTTLA_TRY(disk_.remove(dir_.snapshot_dir() + "/" + name));
     }
     return {};
   }
@@ -140,6 +154,7 @@ class Recovery {
       if (step == LogReader::Step::end) return {};
       if (step == LogReader::Step::damaged) return handle_damage(reader, is_newest);
       if (record.zxid <= result_.snapshot_zxid) continue;
+      OTTLA_TRY(check_follows(record.zxid, path));
       Result<Txn> txn = Txn::decode(record.entry);
       if (!txn) {
         return fail(txn.error().code, fmt::format("{}: record at byte {}: {}", path, record.offset,
@@ -149,6 +164,18 @@ class Recovery {
       if (record.zxid > result_.last_zxid) result_.last_zxid = record.zxid;
       ++result_.replayed;
     }
+  }
+
+  // Within an epoch every transaction has the next number: one that is not there was acknowledged and
+  // is lost (a log file was deleted, or ends early: its damage looked like an end).
+  Result<void> check_follows(int64_t zxid, const std::string& path) {
+    bool same_epoch = zxid >> 32 == result_.last_zxid >> 32;
+    if (!same_epoch || zxid <= result_.last_zxid + 1) return {};
+    if (result_.fresh && result_.replayed == 0) return {};  // snapshot.trust.empty: what there is
+    return fail(Errc::corrupt,
+                fmt::format("{}: transactions 0x{:x} to 0x{:x} are missing before it; restore the log "
+                            "or a newer snapshot from a backup or from another member",
+                            path, result_.last_zxid + 1, zxid - 1));
   }
 
   // Only the last commit of the newest log can be torn by a crash; it was never acknowledged. Anything

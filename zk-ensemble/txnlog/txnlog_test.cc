@@ -295,6 +295,43 @@ TEST_CASE("logs without a snapshot are refused unless trusted") {
   CHECK(f.recover_into(tree, {.trust_empty = true}));
 }
 
+TEST_CASE("a transaction that is missing between two others is refused, not skipped") {
+  Fixture f;
+  f.write_log({{1, session_entry(1)}, {2, session_entry(2)}, {3, session_entry(3)}}, {.preallocate_bytes = 0});
+  f.write_log({{4, session_entry(4)}, {5, session_entry(5)}}, {.preallocate_bytes = 0});
+  DataTree whole(f.options);
+  REQUIRE(f.recover_into(whole));
+  // The last record of the older file reads as the end of the log: its length is zero.
+  std::string path = f.dir() + "/log.1";
+  std::string bytes = f.content(path);
+  size_t record = (bytes.size() - kFileHeaderBytes) / 3;
+  bytes.replace(bytes.size() - record + 8, 4, 4, '\0');
+  f.replace(path, bytes);
+  DataTree tree(f.options);
+  auto refused = f.recover_into(tree);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().context.find("0x3 to 0x3 are missing") != std::string::npos);
+  // A new epoch begins its own count.
+  std::filesystem::remove(f.dir() + "/log.4");
+  f.write_log({{0x100000001, session_entry(0x100000001)}}, {.preallocate_bytes = 0});
+  DataTree next_epoch(f.options);
+  auto recovered = f.recover_into(next_epoch);
+  REQUIRE(recovered);
+  CHECK(recovered->last_zxid == 0x100000001);
+}
+
+TEST_CASE("snapshots that a crash left unfinished are removed, other files are not") {
+  Fixture f;
+  std::filesystem::create_directories(f.dir());
+  for (const char* name : {"snapshot.5.tmp", "snapshot.x.tmp", "snapshot.5.tmp.bak"})
+    f.replace(f.dir() + "/" + name, "half");
+  DataTree tree(f.options);
+  REQUIRE(f.recover_into(tree));
+  CHECK_FALSE(std::filesystem::exists(f.dir() + "/snapshot.5.tmp"));
+  CHECK(std::filesystem::exists(f.dir() + "/snapshot.x.tmp"));
+  CHECK(std::filesystem::exists(f.dir() + "/snapshot.5.tmp.bak"));
+}
+
 TEST_CASE("purge keeps the newest snapshots and the logs they need") {
   Fixture f;
   std::filesystem::create_directories(f.dir());
