@@ -48,6 +48,7 @@ struct ClientPort::Client {
   bool held = false;     // in held_
   bool choked = false;   // waits for its own output to drain
   bool closing = false;  // closes when its output is sent
+  Instant closing_since;
   bool pipeline_knows = true;
 };
 
@@ -165,7 +166,7 @@ void ClientPort::parse(Client& client) {
       return drop(id);
     }
     if (client.end - client.begin - kWordBytes < static_cast<size_t>(length)) break;
-    if (!host_.accepts_frames()) {
+    if (!host_.accepts_frames(id)) {
       if (!client.held) held_.push_back(id);
       client.held = true;
       break;
@@ -173,14 +174,9 @@ void ClientPort::parse(Client& client) {
     client.fresh = false;
     client.begin += kWordBytes + static_cast<size_t>(length);
     host_.on_client_frame(id, Bytes(at + kWordBytes, static_cast<size_t>(length)));
-    if (++handed_over % kFramesAtOnce == 0) {
-      host_.on_frames_done();
-      if (find(id) == nullptr) return;
-      if (client.connection->unsent_bytes() > kMaxUnsentBytes) {
-        client.choked = true;
-        break;
-      }
-    }
+    if (++handed_over % kFramesAtOnce == 0) host_.on_frames_done();
+    if (find(id) == nullptr) return;  // it lies in the graveyard
+    if (client.connection->unsent_bytes() > kMaxUnsentBytes) break;
   }
   client.parsing = false;
   if (client.connection->unsent_bytes() > kMaxUnsentBytes) client.choked = true;
@@ -218,6 +214,7 @@ void ClientPort::send(ConnId id, Buffer bytes, bool close) {
   }
   if (!close) return;
   client->closing = true;
+  client->closing_since = world_.loop.now();
   client->pipeline_knows = false;
   host_.on_client_closed(id);
   client->connection->close_after_send();
@@ -282,14 +279,13 @@ void ClientPort::sweep() {
   std::vector<ConnId> old;
   for (ConnId id : host_.without_session()) {
     Client* client = find(id);
-    if (client != nullptr && now - client->opened >= timeout_ns) old.push_back(id);
+    if (client == nullptr || now - client->opened < timeout_ns) continue;
+    ++stats_.sessionless_expired;
+    old.push_back(id);
   }
   for (const auto& [id, client] : clients_)
-    if (client->closing && now - client->opened >= timeout_ns) old.push_back(id);
-  for (ConnId id : old) {
-    ++stats_.sessionless_expired;
-    drop(id);
-  }
+    if (client->closing && now - client->closing_since >= timeout_ns) old.push_back(id);
+  for (ConnId id : old) drop(id);
   sweep_timer_->arm_at(after_ms(now, options_.sessionless_timeout_ms));
 }
 

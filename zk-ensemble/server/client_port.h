@@ -44,8 +44,9 @@ class ClientPort {
     virtual void on_client_closed(ConnId conn) = 0;
     // The answer of a known word; the connection is closed behind it.
     virtual std::string on_word(std::string_view word, Bytes argument) = 0;
-    // False: the server has as much in process as it wants; frames wait until resume().
-    virtual bool accepts_frames() const = 0;
+    // False: the server has as much in process as it wants, some of it of this connection; its frames
+    // wait until resume().
+    virtual bool accepts_frames(ConnId conn) const = 0;
     // Some frames were handed over: give out what they caused, now (their answers may be large).
     virtual void on_frames_done() = 0;
     virtual std::vector<ConnId> without_session() const = 0;
@@ -65,7 +66,7 @@ class ClientPort {
 
   // Frames with their lengths; unknown connections are ignored (they closed meanwhile).
   void send(ConnId conn, Buffer bytes, bool close);
-  void resume();  // accepts_frames() is true again
+  void resume();  // accepts_frames() may be true again for some
 
   uint16_t port() const;
   size_t count() const { return clients_.size(); }

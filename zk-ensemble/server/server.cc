@@ -12,6 +12,8 @@ namespace {
 constexpr log::Room kLog{"zk.server"};
 // After this a shutdown no longer waits for a disk that does not answer or a client that does not read.
 constexpr int64_t kShutdownMaxMs = 10'000;
+// Answers of one connection are given out when they are this large, not only after some requests.
+constexpr size_t kFlushBytes = 1 << 20;
 
 CoreOptions core_options_of(const ServerConfig& config) {
   CoreOptions options;
@@ -47,11 +49,7 @@ Result<void> Server::start() {
   OTTLA_TRY(recover_data());
   pipeline_ = std::make_unique<Pipeline>(*tree_, core_options_, world_.loop.wall_ms(), started_);
   start_log();
-  tick_timer_ = world_.loop.make_timer([this] {
-    tick_at_.reset();
-    pipeline_->on_tick(world_.loop.now(), world_.loop.wall_ms());
-    flush();
-  });
+  tick_timer_ = world_.loop.make_timer([this] { on_tick(); });
   purge_timer_ = world_.loop.make_timer([this] { purge_now(); });
   if (config_.purge_interval_h > 0) purge_timer_->arm_at(started_);
   OTTLA_TRY(start_port());
@@ -149,6 +147,7 @@ void Server::on_client_open(ConnId conn, const std::string& address) {
 
 void Server::on_client_frame(ConnId conn, Bytes frame) {
   pipeline_->on_frame(conn, frame, world_.loop.now(), world_.loop.wall_ms());
+  if (pipeline_->piled_bytes(conn) > kFlushBytes) return flush();
   flush_soon();
 }
 
@@ -162,8 +161,11 @@ std::string Server::on_word(std::string_view word, Bytes argument) {
   return answer_word(word, argument, shown);
 }
 
-bool Server::accepts_frames() const {
-  return pipeline_->outstanding() <= config_.global_outstanding_limit;
+// Over the limit each connection may have one request in process: who waits for its answers is never
+// held back by those who do not.
+bool Server::accepts_frames(ConnId conn) const {
+  return pipeline_->outstanding() <= config_.global_outstanding_limit ||
+         pipeline_->outstanding(conn) == 0;
 }
 
 std::vector<ConnId> Server::without_session() const {
@@ -187,7 +189,7 @@ void Server::flush_soon() {
 }
 
 void Server::flush() {
-  if (failed_) return;
+  if (failed_) return check_shutdown();
   while (pipeline_->has_effects()) {
     Effects effects = pipeline_->take_effects();
     Bytes log = effects.log.bytes();
@@ -214,7 +216,7 @@ void Server::on_durable(int64_t zxid) {
               static_cast<uint64_t>(tree_->last_mismatch().zxid));
   }
   flush();
-  if (port_ && accepts_frames()) port_->resume();
+  if (port_) port_->resume();
 }
 
 void Server::on_log_failed(Error error) {
@@ -234,7 +236,26 @@ void Server::on_log_failed(Error error) {
   }
 }
 
+// A process that stood still (stopped, swapped out, its machine paused) finds sessions overdue whose
+// pings wait in its sockets: those are heard first.
+void Server::on_tick() {
+  Instant now = world_.loop.now();
+  bool late = tick_at_ && now - *tick_at_ > ms_to_ns(config_.tick_time_ms);
+  tick_at_.reset();
+  if (late && !tick_put_off_) {
+    tick_put_off_ = true;
+    log::warn(kLog, "stood still; sessions get one tick more to be heard", "tick_ms={}",
+              config_.tick_time_ms);
+    tick_at_ = after_ms(now, config_.tick_time_ms);
+    return tick_timer_->arm_at(*tick_at_);
+  }
+  tick_put_off_ = false;
+  pipeline_->on_tick(now, world_.loop.wall_ms());
+  flush();
+}
+
 void Server::arm_tick() {
+  if (tick_put_off_) return;
   std::optional<Instant> at = pipeline_->next_deadline();
   if (at == tick_at_) return;
   tick_at_ = at;

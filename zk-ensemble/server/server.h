@@ -55,7 +55,7 @@ class Server final : private ClientPort::Host {
   void on_client_frame(ConnId conn, Bytes frame) override;
   void on_client_closed(ConnId conn) override;
   std::string on_word(std::string_view word, Bytes argument) override;
-  bool accepts_frames() const override;
+  bool accepts_frames(ConnId conn) const override;
   void on_frames_done() override { flush(); }
   std::vector<ConnId> without_session() const override;
 
@@ -66,6 +66,7 @@ class Server final : private ClientPort::Host {
   void flush();
   void on_durable(int64_t zxid);
   void on_log_failed(Error error);
+  void on_tick();
   void arm_tick();
   void snapshot_done(Result<SnapshotWriter::Done> done, Instant began);
   void next_snapshot_threshold();
@@ -95,6 +96,7 @@ class Server final : private ClientPort::Host {
   std::unique_ptr<rt::Timer> purge_timer_;
   std::unique_ptr<rt::Timer> shutdown_timer_;
   std::optional<Instant> tick_at_;
+  bool tick_put_off_ = false;
   Instant started_;
   // Since the last snapshot, and where the next one is due.
   int64_t txns_since_snapshot_ = 0;

@@ -358,6 +358,16 @@ std::optional<int64_t> Pipeline::session_of(ConnId id) const {
   return it->second->info.session;
 }
 
+int64_t Pipeline::outstanding(ConnId id) const {
+  auto it = conns_.find(id);
+  return it == conns_.end() ? 0 : it->second->info.outstanding;
+}
+
+size_t Pipeline::piled_bytes(ConnId id) const {
+  auto it = conns_.find(id);
+  return it == conns_.end() ? 0 : it->second->out.size();
+}
+
 void Pipeline::reset_stats() { stats_ = {}; }
 
 void Pipeline::reset_connection_stats() {

@@ -116,6 +116,8 @@ class Pipeline final : private WatchSink {
   size_t connection_count() const { return conns_.size(); }
   std::vector<ConnectionInfo> connections() const;  // by id
   int64_t outstanding() const { return outstanding_; }
+  int64_t outstanding(ConnId conn) const;
+  size_t piled_bytes(ConnId conn) const;  // for it, since the last take_effects()
   const ServerStats& stats() const { return stats_; }
   void reset_stats();             // srst
   void reset_connection_stats();  // crst
