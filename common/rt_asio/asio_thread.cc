@@ -24,7 +24,7 @@ struct AsioThread::Shared {
   asio::ip::tcp::resolver resolver{context};
   std::optional<asio::signal_set> signals;
 
-  std::mutex mutex;  // guards all below, and `signals` once the thread runs
+  std::mutex mutex;          // guards all below, and `signals` once the thread runs
   AsioLoop* loop = nullptr;  // null when it is gone
   std::shared_ptr<Fn<void(int)>> signal_handler;  // called on the loop
   size_t resolving = 0;

@@ -19,8 +19,8 @@ class AsioLoop;
 class AsioThread {
  public:
   explicit AsioThread(AsioLoop& loop);
-  // Gives the signals back. Never waits for a name that is still being resolved: the resolver of the
-  // system cannot be interrupted, so its thread is left behind with all that it needs.
+  // Gives the signals back. Never waits for a name that is still being resolved: the resolver of
+  // the system cannot be interrupted, so its thread is left behind with all that it needs.
   ~AsioThread();
   AsioThread(const AsioThread&) = delete;
   AsioThread& operator=(const AsioThread&) = delete;

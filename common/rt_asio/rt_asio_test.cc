@@ -356,7 +356,8 @@ TEST_CASE("a name that does not resolve holds nobody up, nor the end") {
   for (int i = 0; i < 1000 && resolver_waiting == 0; ++i)
     runtime->run_until([] { return false; }, 10);
   REQUIRE(resolver_waiting == 1);
-  auto given_up = runtime->world().net.connect({"hangs.invalid", 2}, [](auto) { FAIL("resolved"); });
+  auto given_up =
+      runtime->world().net.connect({"hangs.invalid", 2}, [](auto) { FAIL("resolved"); });
   given_up.reset();
   attempt.reset();
   auto before = std::chrono::steady_clock::now();
