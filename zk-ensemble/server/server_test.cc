@@ -4,15 +4,14 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <filesystem>
-#include <thread>
+#include <utility>
 
 #include "common/rt_asio/runtime.h"
 #include "common/wire/reader.h"
@@ -106,18 +105,15 @@ struct Fixture {
     server.reset();
     std::filesystem::remove_all(root);
   }
-  // Runs `client` on a thread of its own while the loop turns.
+  // Runs `client`, which may block, off the loop while that turns.
   void run(Fn<void()> client) {
-    std::atomic<bool> done = false;
-    std::thread thread([&] {
-      client();
-      done = true;
-      real.loop.post([] {});
-    });
-    CHECK(runtime.run_until([&] { return done.load(); }, kPatienceMs));
-    thread.join();
+    bool done = false;
+    real.disk.run_blocking(std::move(client), [&] { done = true; });
+    CHECK(runtime.run_until([&] { return done; }, kPatienceMs));
   }
 };
+
+void wait_ms(int ms) { (void)::poll(nullptr, 0, ms); }
 
 // A client whose calls block; requests may be sent ahead of their answers.
 class Client {
@@ -202,7 +198,7 @@ TEST_CASE("over globalOutstandingLimit who waits for answers does not hold back 
     f.real.loop.post([&] { f.disk.freeze(); });
     busy.create(1, "/a");
     busy.create(2, "/b");  // waits in its socket's buffer: one is in process
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    wait_ms(50);
     other.send(1, OpCode::exists, "/", std::string_view("\0", 1));
     CHECK(other.receive() > 0);
     CHECK(other.xid() == 1);
@@ -246,8 +242,8 @@ TEST_CASE("a server that stood still hears its sessions before it expires them")
   uint16_t port = f.server->client_port();
   f.run([&] {
     Client client(port, 200);
-    f.real.loop.post([] { std::this_thread::sleep_for(std::chrono::milliseconds(900)); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    f.real.loop.post([] { wait_ms(900); });
+    wait_ms(50);
     client.send(7, OpCode::exists, "/", std::string_view("\0", 1));
     CHECK(client.receive() > 0);
     CHECK(client.xid() == 7);
