@@ -7,6 +7,9 @@
 //   failure
 //   --lying               syncs do nothing: must fail (a test of this test); --repeat: each seed
 //   twice
+//   --faults              of each seed, every call to the disk fails once (EIO, ENOSPC by turns),
+//   in the first run and in the one that recovers: the directory goes offline, told once, or the
+//   start or the clean end says that it failed; what was acknowledged is there after the next start
 //
 // Promises checked: the log is always a prefix of what was appended, in order, every byte; with
 // flush.messages=1 no acknowledged record is missing; index entries point at their batches;
@@ -57,6 +60,32 @@ class Trial {
     }
     return wrong_;
   }
+  // The nth call to the disk in this round fails; `hit`: there were so many.
+  std::string run_with_fault(int round, uint64_t nth, bool& hit) {
+    sim_.on_trace([&](std::string_view line) {
+      if (line.find("disk fault") == std::string_view::npos) return;
+      hit = true;
+      fault_line_ = line;
+    });
+    for (int at = 0; at <= round + 1 && wrong_.empty(); ++at) {
+      if (at > 0) sim_.restart("b");
+      faulty_ = at == round;
+      offline_told_ = 0;
+      if (faulty_)
+        sim_.inject("b",
+                    {sim::DiskCall::any, "", nth % 2 == 0 ? Errc::io : Errc::no_space, nth, 1, 1});
+      start();
+      if (log_ != nullptr && wrong_.empty()) {
+        looked_ = false;
+        verify();
+        if (looked_ && wrong_.empty()) work();
+      }
+      if (wrong_.empty()) finish();
+      sim_.clear_faults("b");
+    }
+    sim_.on_trace(nullptr);
+    return wrong_.empty() ? wrong_ : wrong_ + " [" + fault_line_ + "]";
+  }
   uint64_t hash() const { return sim_.trace_hash(); }
   uint64_t appended() const { return appended_; }
 
@@ -77,21 +106,40 @@ class Trial {
     given.log_dirs = {"/data"};
     given.cluster_id = "AAAAAAAAAAAAAAAAAAAAAA";
     given.config_for = [this](const std::string&) { return config_; };
+    given.on_dir_offline = [this](const std::string&, const std::vector<TopicPartition>&) {
+      ++offline_told_;
+    };
     auto opened = LogManager::open(sim_.world("b"), given);
+    if (!opened && faulty_) return;
     if (!opened) return fail("open: " + opened.error().context);
     manager_ = std::move(*opened);
     auto log = manager_->get_or_create({"t", 0}, "AAAAAAAAAAAAAAAAAAAAAQ");
+    if (!log && faulty_) return check_offline();
     if (!log) return fail("create: " + log.error().context);
     log_ = *log;
   }
 
+  // What failed took the directory offline, and said so once.
+  void check_offline() {
+    sim_.run_for(20'000'000);
+    if (manager_->dirs()[0].online || offline_told_ != 1)
+      fail(fmt::format("online={} told {} times after a fault", manager_->dirs()[0].online,
+                       offline_told_));
+    if (manager_->find({"t", 0}) != nullptr) fail("a log of an offline directory is found");
+    log_ = nullptr;
+  }
+
   void verify() {
-    if (auto sound = log_->check_invariants(); !sound) return fail(sound.error().context);
+    if (auto sound = log_->check_invariants(); !sound) {
+      if (faulty_) return;  // the fault hit this very look
+      return fail(sound.error().context);
+    }
     size_t survived = 0;
     int64_t at = log_->log_start_offset();
     while (at < log_->leo()) {
       ReadResult read = log_->read(at, 1 << 20, log_->leo(), true);
       auto bytes = log_->read_bytes(read.slice);
+      if (faulty_ && (read.refusal != Refusal::none || !bytes)) return;
       if (read.refusal != Refusal::none || !bytes)
         return fail(fmt::format("read at {} refused", at));
       BatchCursor cursor(*bytes);
@@ -108,10 +156,13 @@ class Trial {
     }
     if (log_->leo() < acknowledged_)
       return fail(fmt::format("acknowledged up to {}, found up to {}", acknowledged_, log_->leo()));
-    if (killed_ && survived < history_.size())
+    if (killed_ && survived + (last_refused_ ? 1 : 0) < history_.size())
       return fail("a kill without power loss lost records");
     history_.resize(survived);
+    last_refused_ = false;
+    killed_ = true;
     verify_producers();
+    looked_ = true;
   }
 
   void verify_producers() {
@@ -142,14 +193,18 @@ class Trial {
 
   void work() {
     log_->begin_epoch(++epoch_);
-    retry_last();
+    if (!faulty_) retry_last();
     int steps = static_cast<int>(prng_.between(5, 150));
     for (int i = 0; i < steps && wrong_.empty(); ++i) {
       append();
+      if (faulty_ && (log_->failed() || manager_->find({"t", 0}) == nullptr))
+        return check_offline();
       if (prng_.chance(0.3)) sim_.run_for(prng_.between(0, 4'000'000));
       if (prng_.chance(0.05)) log_->flush();
       if (prng_.chance(0.03)) log_->roll();
       if (prng_.chance(0.05)) manager_->checkpoint_recovery_points();
+      if (faulty_ && (log_->failed() || manager_->find({"t", 0}) == nullptr))
+        return check_offline();
       if (log_->failed()) return fail("the log failed without a fault");
     }
   }
@@ -188,7 +243,16 @@ class Trial {
     }
     Buffer bytes;
     if (!builder.finish(bytes)) return fail("codec");
+    int64_t base = log_->leo();
+    bool was_failed = log_->failed();
     Appended out = log_->append_as_leader(bytes.mutable_bytes(), epoch_);
+    if (was_failed) return;
+    if (faulty_ && out.refusal == Refusal::kafka_storage_error) {
+      // Nobody was told that it is there, and yet it may be.
+      history_.push_back({base, base + count - 1, to_string(bytes)});
+      last_refused_ = true;
+      return;
+    }
     if (out.refusal != Refusal::none) return fail("append refused: " + out.message);
     if (with.producer_id > 0) sequences_[with.producer_id] += count;
     history_.push_back({out.first_offset, out.last_offset, to_string(bytes)});
@@ -201,22 +265,24 @@ class Trial {
   }
 
   void finish() {
-    bool clean = prng_.chance(0.2);
-    log::debug(kLog, "end", "clean={} acknowledged={} {}", clean, acknowledged_, log_->describe());
+    bool clean = prng_.chance(0.2) && manager_;
+    if (log_ != nullptr)
+      log::debug(kLog, "end", "clean={} acknowledged={} {}", clean, acknowledged_,
+                 log_->describe());
     if (clean) {
       std::optional<bool> closed;
       manager_->shutdown([&](bool all) { closed = all; });
       sim_.run_until([&] { return closed.has_value(); }, 10'000'000'000);
-      if (closed != true) return fail("no clean end without a fault");
-      acknowledged_ = log_->leo();
+      if (!closed) return fail("the clean end does not end");
+      if (!*closed && !faulty_) return fail("no clean end without a fault");
+      if (*closed && log_ != nullptr) acknowledged_ = log_->leo();
     }
     log_ = nullptr;
-    killed_ = false;
     if (prng_.chance(0.8)) {
       sim_.crash("b");
+      killed_ = false;
     } else {
       sim_.kill("b");
-      killed_ = true;
     }
     manager_ = nullptr;
   }
@@ -233,7 +299,12 @@ class Trial {
   std::vector<Kept> history_;
   std::map<int64_t, int32_t> sequences_;
   int64_t acknowledged_ = 0;
-  bool killed_ = false;  // the last end was a kill: all that was written must be there
+  bool faulty_ = false;  // a fault may hit in this round
+  int offline_told_ = 0;
+  bool looked_ = false;        // verify() was not cut short by the fault
+  bool last_refused_ = false;  // the last of history_ was refused by a failing disk
+  std::string fault_line_;
+  bool killed_ = false;  // no power loss since the last look: all that was written must be there
   int32_t epoch_ = 0;
   uint64_t appended_ = 0;
   std::string wrong_;
@@ -243,7 +314,7 @@ class Trial {
 
 int main(int argc, char** argv) {
   uint64_t first = static_cast<uint64_t>(std::time(nullptr)) * 1000, seeds = 1;
-  bool lying = false, repeat = false, verbose = false;
+  bool lying = false, repeat = false, verbose = false, faults = false;
   for (int i = 1; i < argc; ++i) {
     std::string_view flag = argv[i];
     auto number = [&] { return i + 1 < argc ? std::strtoull(argv[++i], nullptr, 10) : 0; };
@@ -255,6 +326,8 @@ int main(int argc, char** argv) {
       lying = true;
     else if (flag == "--repeat")
       repeat = true;
+    else if (flag == "--faults")
+      faults = true;
     else if (flag == "--verbose")
       verbose = true;
     else
@@ -262,6 +335,23 @@ int main(int argc, char** argv) {
   }
   log::set_level(verbose ? log::Level::debug : log::Level::off);
   uint64_t appended = 0, hash = 0;
+  for (uint64_t seed = first; faults && seed < first + seeds; ++seed) {
+    for (int round = 0; round < 2; ++round) {
+      bool hit = true;
+      for (uint64_t nth = 0; hit; ++nth) {
+        hit = false;
+        Trial trial(seed, lying);
+        std::string wrong = trial.run_with_fault(round, nth, hit);
+        appended += hit ? 1 : 0;
+        if (wrong.empty()) continue;
+        fmt::print("FAILED seed={} round={} call={} {}\nrepeat: {} --faults --seed {}\n", seed,
+                   round, nth, wrong, argv[0], seed);
+        return 1;
+      }
+    }
+  }
+  if (faults)
+    return fmt::print("ok: {} seeds from {}, {} calls failed\n", seeds, first, appended), 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     Trial trial(seed, lying);
     std::string wrong = trial.run();

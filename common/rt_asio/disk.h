@@ -75,7 +75,7 @@ class AsioDisk final : public rt::Disk {
  private:
   AsioLoop& loop_;
   // Apart, so that a long deletion does not delay an acknowledgement.
-  DiskPool syncs_{2};
+  DiskPool syncs_{8};  // made when needed; syncs at once share the disk's journal commits
   DiskPool others_{2};
 };
 
