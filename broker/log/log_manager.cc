@@ -123,10 +123,7 @@ Result<std::unique_ptr<LogManager>> LogManager::open(rt::World world, LogManager
 
 Result<void> LogManager::prepare_dir(Dir& dir) {
   rt::Disk& disk = world_.disk;
-  if (!disk.stat(dir.path)) {
-    OTTLA_TRY(disk.make_dirs(dir.path));
-    OTTLA_TRY(disk.sync_dir(rt::parent_of(dir.path)));
-  }
+  OTTLA_TRY(rt::make_dirs_durable(disk, dir.path));
   auto lock = disk.lock(dir.path + "/" + kLockFile);
   if (!lock && lock.error().code == Errc::in_use)
     return fail(Errc::in_use, "log directory " + dir.path +

@@ -73,7 +73,7 @@ void Broker::start_failed(Error error) {
 // session of the first. The log manager takes the locks over.
 Result<void> Broker::hold_dirs() {
   for (const std::string& dir : config_.log_dirs) {
-    if (!world_.disk.make_dirs(dir)) continue;  // the log manager says what is wrong with it
+    if (!rt::make_dirs_durable(world_.disk, dir)) continue;  // the log manager says what is wrong
     auto lock = world_.disk.lock(dir + "/.lock");
     if (lock) {
       early_locks_.push_back(std::move(*lock));
