@@ -1,0 +1,34 @@
+// Admin: creates the topics that the others use, and short-lived ones beside them, some of which it
+// deletes again. What has no answer is asked again until it is known.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "test/sim/stack/actor.h"
+
+namespace ottla::test {
+
+class Admin final : public Actor {
+ public:
+  Admin(rt::World world, std::map<std::string, int32_t> traffic, int others, uint64_t seed,
+        History& history);
+  bool finished() const override { return wanted_.empty() && others_ == 0 && victim_.empty(); }
+  std::string describe() const override;
+
+ private:
+  void step() override;
+  void create(const std::string& topic, int32_t partitions);
+  void remove();
+
+  std::map<std::string, int32_t> traffic_;
+  std::map<std::string, int32_t> wanted_;
+  int others_;
+  int made_ = 0;
+  std::string victim_;
+  bool victim_may_be_gone_ = false;
+  bool may_exist_ = false;  // an earlier attempt has no answer
+  kmsg::ErrorCode last_error_ = kmsg::ErrorCode::none;
+};
+
+}  // namespace ottla::test
