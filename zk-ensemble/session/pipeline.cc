@@ -15,6 +15,8 @@ namespace {
 
 constexpr int32_t kPingXid = -2;
 constexpr SessionOwner kHere = 0;
+// Ids of one connection: each access check looks at all of them.
+constexpr size_t kMaxAuthIds = 1000;
 
 // Session ids whose top byte is 0xff would read as TTL owners, 0 as none.
 bool usable_session_id(int64_t id) {
@@ -279,6 +281,7 @@ void Pipeline::handle_auth(Conn& conn, int32_t xid, Bytes body) {
   if (scheme && (data || *scheme == "ip"))
     granted =
         authenticate(*scheme, as_bytes(data.value_or("")), conn.info.remote_address, options_);
+  if (conn.auth->size() >= kMaxAuthIds) granted.reset();
   if (granted)
     for (AuthId& id : *granted) conn.auth = with_auth(conn.auth, std::move(id));
   size_t at = conn.begin_reply(xid, 0, granted ? ZkError::ok : ZkError::auth_failed);

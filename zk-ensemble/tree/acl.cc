@@ -6,6 +6,8 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <set>
+#include <tuple>
 
 #include "common/base/check.h"
 #include "zk-ensemble/tree/jute_io.h"
@@ -194,6 +196,9 @@ bool ip_matches(std::string_view address, std::string_view expression, bool v6) 
   return true;
 }
 
+// More than one request can bring; but "auth" stands for as many entries as the client has ids.
+constexpr size_t kMaxAcls = 1 << 16;
+
 ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
                        const CoreOptions& options, AclRef& into) {
   if (raw.empty()) return ZkError::invalid_acl;
@@ -203,11 +208,13 @@ ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
     return ZkError::ok;
   }
   auto list = std::make_shared<AclList>();
-  for (size_t i = 0; i < raw.size(); ++i) {
-    const RawAcl& acl = raw[i];
-    if (std::find(raw.begin(), raw.begin() + static_cast<ptrdiff_t>(i), acl) !=
-        raw.begin() + static_cast<ptrdiff_t>(i))
-      continue;
+  auto before = [](const RawAcl* a, const RawAcl* b) {
+    return std::tie(a->perms, a->scheme, a->id) < std::tie(b->perms, b->scheme, b->id);
+  };
+  std::set<const RawAcl*, decltype(before)> seen(before);
+  for (const RawAcl& acl : raw) {
+    if (!seen.insert(&acl).second) continue;
+    if (list->size() > kMaxAcls) return ZkError::invalid_acl;
     if (!acl.scheme) return ZkError::invalid_acl;
     bool digest = *acl.scheme == "digest" && options.digest_auth_enabled;
     if (*acl.scheme == "auth") {

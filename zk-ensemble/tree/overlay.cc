@@ -1,5 +1,7 @@
 #include "zk-ensemble/tree/overlay.h"
 
+#include <unordered_set>
+
 #include "common/base/check.h"
 
 namespace ottla::zk {
@@ -40,13 +42,38 @@ void Overlay::add(ChangeRecord record) {
   auto it = latest_.find(record.path);
   record.hidden = it == latest_.end() ? SIZE_MAX : it->second;
   records_.push_back(std::move(record));
-  set_latest(records_.back().path, first_number_ + records_.size() - 1);
+  const ChangeRecord& added = records_.back();
+  size_t number = first_number_ + records_.size() - 1;
+  if (is_created(added)) created_[added.stat.ephemeral_owner].push_back(number);
+  set_latest(added.path, number);
+}
+
+std::vector<std::string> Overlay::created_by(int64_t session) const {
+  std::vector<std::string> paths;
+  auto of = created_.find(session);
+  if (of == created_.end()) return paths;
+  std::unordered_set<std::string_view> seen;
+  for (size_t number : of->second) {
+    const ChangeRecord& made = records_[number - first_number_];
+    const ChangeRecord& latest = records_[latest_.find(made.path)->second - first_number_];
+    // Not what was deleted, or deleted and made again, since.
+    bool lasts = latest.exists && latest.stat.ephemeral_owner == session &&
+                 latest.stat.czxid == made.stat.czxid;
+    if (lasts && seen.insert(made.path).second) paths.push_back(made.path);
+  }
+  return paths;
 }
 
 void Overlay::applied(int64_t zxid) {
   for (; !records_.empty() && records_.front().zxid <= zxid;
        records_.pop_front(), ++first_number_) {
-    auto it = latest_.find(records_.front().path);
+    const ChangeRecord& first = records_.front();
+    if (is_created(first)) {
+      auto of = created_.find(first.stat.ephemeral_owner);
+      of->second.pop_front();
+      if (of->second.empty()) created_.erase(of);
+    }
+    auto it = latest_.find(first.path);
     if (it->second == first_number_) latest_.erase(it);
   }
 }
@@ -54,6 +81,11 @@ void Overlay::applied(int64_t zxid) {
 void Overlay::roll_back(int64_t zxid) {
   for (; !records_.empty() && records_.back().zxid == zxid; records_.pop_back()) {
     const ChangeRecord& last = records_.back();
+    if (is_created(last)) {
+      auto of = created_.find(last.stat.ephemeral_owner);
+      of->second.pop_back();
+      if (of->second.empty()) created_.erase(of);
+    }
     // What it hid may have been applied meanwhile; then the tree itself is what shows again.
     if (last.hidden != SIZE_MAX && last.hidden >= first_number_)
       set_latest(records_[last.hidden - first_number_].path, last.hidden);
@@ -68,6 +100,14 @@ void Overlay::check_invariants() const {
     OTTLA_CHECK(it != latest_.end() && it->second >= first_number_ + i);
     OTTLA_CHECK(i == 0 || records_[i].zxid >= records_[i - 1].zxid);
   }
+  size_t created = 0;
+  for (const ChangeRecord& record : records_) created += is_created(record) ? 1 : 0;
+  for (const auto& [owner, numbers] : created_) {
+    created -= numbers.size();
+    for (size_t number : numbers)
+      OTTLA_CHECK(records_[number - first_number_].stat.ephemeral_owner == owner);
+  }
+  OTTLA_CHECK(created == 0);
   for (const auto& [path, number] : latest_) {
     const ChangeRecord& record = records_[number - first_number_];
     OTTLA_CHECK(record.path == path && record.path.data() == path.data());

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "zk-ensemble/tree/data_tree.h"
 
@@ -42,17 +43,25 @@ class Overlay {
   // Drops the records of `zxid`, the last transaction, and brings back what they hid.
   void roll_back(int64_t zxid);
 
-  const std::deque<ChangeRecord>& records() const { return records_; }
+  // Paths that `session` will own and that no transaction applied so far made, in the order of their
+  // creation.
+  std::vector<std::string> created_by(int64_t session) const;
   size_t size() const { return records_.size(); }
   void check_invariants() const;
 
  private:
+  static bool is_created(const ChangeRecord& record) {
+    return record.exists && record.stat.ephemeral_owner != 0 && record.stat.czxid == record.zxid;
+  }
   void set_latest(std::string_view path, size_t number);
 
   const DataTree& tree_;
   std::deque<ChangeRecord> records_;
   std::unordered_map<std::string_view, size_t> latest_;  // path (of that record) -> its number
   size_t first_number_ = 0;                              // number of records_.front()
+  // Owner -> numbers of the records of nodes that are new: the end of a session must not look at all
+  // that is pending, or the end of many at once would take minutes.
+  std::unordered_map<int64_t, std::deque<size_t>> created_;
   uint64_t digest_ = 0;
 };
 

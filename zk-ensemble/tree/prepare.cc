@@ -1,7 +1,5 @@
 #include "zk-ensemble/tree/prepare.h"
 
-#include <unordered_map>
-
 #include "common/base/check.h"
 #include "fmt/core.h"
 #include "zk-ensemble/tree/jute_io.h"
@@ -225,22 +223,13 @@ Txn Preparer::prepare_close_session(int64_t session, int32_t cxid, int64_t wall_
   Context context = begin(session, cxid, nullptr, ZkError::ok, wall_ms);
   // What the session will own: what it owns, with pending deletes and creates played over it.
   std::vector<std::string> paths = tree_.ephemerals_of(session);
-  std::unordered_map<std::string_view, size_t> at;
   if (overlay_.size() > 0) {
-    paths.reserve(paths.size() + overlay_.size());  // the views below must stay
-    for (size_t i = 0; i < paths.size(); ++i) at.emplace(paths[i], i);
-    for (const ChangeRecord& record : overlay_.records()) {
-      auto it = at.find(record.path);
-      if (it != at.end() && !record.exists) {
-        size_t index = it->second;
-        at.erase(it);
-        paths[index].clear();
-      } else if (it == at.end() && record.exists && record.stat.ephemeral_owner == session) {
-        paths.push_back(record.path);
-        at.emplace(paths.back(), paths.size() - 1);
-      }
-    }
-    std::erase_if(paths, [](const std::string& path) { return path.empty(); });
+    std::erase_if(paths, [&](const std::string& path) {
+      ChangeRecord node;
+      return !overlay_.lookup(path, node) || node.stat.ephemeral_owner != session ||
+             node.stat.czxid != tree_.find(path)->persisted().czxid;
+    });
+    for (std::string& path : overlay_.created_by(session)) paths.push_back(std::move(path));
   }
   for (const std::string& path : paths) {
     ChangeRecord parent, node;

@@ -145,4 +145,41 @@ TEST_CASE("versions wrap as Java's do") {
   CHECK(h.stat("/v").version == INT32_MIN);
 }
 
+TEST_CASE("what a session will own when it ends, applied or not") {
+  TreeHarness h;
+  h.run(OpCode::create, create_body("/kept", "", 1));
+  h.run(OpCode::create, create_body("/deleted", "", 1));
+  h.run(OpCode::create, create_body("/again", "", 1));
+  h.prepare(OpCode::remove, path_version_body("/deleted", -1));
+  h.prepare(OpCode::remove, path_version_body("/again", -1));
+  h.prepare(OpCode::create, create_body("/again", "", 1));
+  h.prepare(OpCode::create, create_body("/new", "", 1));
+  h.prepare(OpCode::create, create_body("/other", "", 1), 2);
+  h.prepare(OpCode::create, create_body("/brief", "", 1));
+  h.prepare(OpCode::remove, path_version_body("/brief", -1));
+  h.prepare(OpCode::set_data, set_data_body("/new", "x", 0));
+  Txn close = h.preparer.prepare_close_session(1, 9, 1000);
+  CHECK(std::get<CloseSessionTxn>(close.body).paths ==
+        std::vector<std::string>{"/kept", "/again", "/new"});
+  h.held.push_back(std::move(close));
+  h.apply();
+  CHECK(h.tree.digest_mismatches() == 0);
+  CHECK(h.tree.ephemerals_of(1).empty());
+  CHECK(h.tree.ephemerals_of(2).size() == 1);
+}
+
+TEST_CASE("many sessions that end at once") {
+  TreeHarness h;
+  constexpr int64_t kSessions = 20'000;
+  for (int64_t session = 1; session <= kSessions; ++session)
+    h.prepare(OpCode::create, create_body("/e" + std::to_string(session), "", 1), session);
+  // A look at all that is pending for each of them would take minutes.
+  for (int64_t session = 1; session <= kSessions; ++session)
+    h.held.push_back(h.preparer.prepare_close_session(session, 1, 1000));
+  h.apply();
+  CHECK(h.preparer.pending_changes() == 0);
+  CHECK(h.tree.ephemeral_count() == 0);
+  CHECK(h.tree.digest_mismatches() == 0);
+}
+
 }  // namespace ottla::zk

@@ -145,4 +145,18 @@ TEST_CASE("transactions that do not decode") {
   CHECK_FALSE(Txn::decode(ttl.bytes()));
 }
 
+TEST_CASE("a closed session without its list, and with a digest behind it") {
+  Txn txn;
+  txn.header = {7, 3, 9, 1000, OpCode::close_session};
+  txn.body = CloseSessionTxn{};  // closeSessionTxn.enabled=false
+  txn.digest = TxnDigest{kDigestVersion, 0x1234567890abcdef};
+  wire::Writer bytes;
+  txn.encode(bytes);
+  auto decoded = Txn::decode(bytes.bytes());
+  REQUIRE(decoded);
+  CHECK_FALSE(std::get<CloseSessionTxn>(decoded->body).paths);
+  REQUIRE(decoded->digest);
+  CHECK(decoded->digest->tree == 0x1234567890abcdef);
+}
+
 }  // namespace ottla::zk
