@@ -119,6 +119,18 @@ Result<void> check_whole(ServerConfig& config, const std::string& source) {
   return {};
 }
 
+// Keys that keep clients out must not be passed over with a warning.
+Result<void> refuse_enforcement(const Properties& properties, const std::string& source) {
+  for (const char* key : {"sessionRequireClientSASLAuth", "enforce.auth.enabled"}) {
+    auto value = properties.get(key);
+    if (!value || trimmed(*value) != "true") continue;
+    return fail(Errc::unsupported,
+                fmt::format("{}: {}=true: this version cannot demand authentication of clients; remove it "
+                            "to serve all, and restrict who reaches clientPort", source, key));
+  }
+  return {};
+}
+
 Result<LoadedConfig> finish(const Properties& properties, const std::string& source) {
   LoadedConfig loaded;
   OTTLA_ASSIGN(loaded.warnings,
@@ -130,6 +142,7 @@ Result<LoadedConfig> finish(const Properties& properties, const std::string& sou
       loaded.warnings.push_back(
           fmt::format("{}: {} is known but has no effect in this version", entry.source, entry.key));
   }
+  OTTLA_TRY(refuse_enforcement(properties, source));
   OTTLA_TRY(check_membership(properties, loaded.config, source));
   OTTLA_TRY(check_whole(loaded.config, source));
   return loaded;

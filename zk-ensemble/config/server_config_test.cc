@@ -47,6 +47,14 @@ TEST_CASE("zoo.cfg: unknown and not yet effective keys warn once by name") {
   CHECK(loaded->warnings[2].find("ssl.keyStore.type") != std::string::npos);
 }
 
+TEST_CASE("zoo.cfg: what would keep clients out is refused, not passed over") {
+  for (const char* key : {"sessionRequireClientSASLAuth", "enforce.auth.enabled"}) {
+    std::string line = fault(std::string(kLeast) + key + "=true\n");
+    CHECK(line.find(key) != std::string::npos);
+    CHECK(load_config(std::string(kLeast) + key + "=false\n", "z"));
+  }
+}
+
 TEST_CASE("zoo.cfg: more than one voter is refused, one is standalone") {
   std::string line = fault(std::string(kLeast) + "server.1=a:1:2\nserver.2=b:1:2\n");
   CHECK(line.find("quorum") != std::string::npos);
