@@ -33,7 +33,7 @@ void BatchBuilder::append_at(int64_t offset, int64_t timestamp, std::optional<By
   OTTLA_CHECK(offset_delta > last_offset_delta_);
   if (count_ == 0) base_timestamp_ = timestamp;
   max_timestamp_ = std::max(max_timestamp_, timestamp);
-  int64_t timestamp_delta = timestamp - base_timestamp_;
+  int64_t timestamp_delta = wrapping_sub(timestamp, base_timestamp_);
 
   size_t size = 1 + varlong_size(timestamp_delta) + varlong_size(offset_delta) + bytes_size(key) +
                 bytes_size(value) + varlong_size(static_cast<int64_t>(headers.size()));

@@ -14,6 +14,14 @@
 
 namespace ottla::broker {
 
+// Offsets and timestamps of bytes that nobody has vouched for yet may be any numbers.
+inline int64_t wrapping_add(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+inline int64_t wrapping_sub(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+}
+
 class BatchView {
  public:
   // `bytes` begins with at least kBatchHeaderSize bytes; for crc_ok() and records() it holds all.
@@ -28,8 +36,8 @@ class BatchView {
   uint32_t crc() const { return at<uint32_t>(kCrcAt); }
   int16_t attributes() const { return at<int16_t>(kAttributesAt); }
   int32_t last_offset_delta() const { return at<int32_t>(kLastOffsetDeltaAt); }
-  int64_t last_offset() const { return base_offset() + last_offset_delta(); }
-  int64_t next_offset() const { return last_offset() + 1; }
+  int64_t last_offset() const { return wrapping_add(base_offset(), last_offset_delta()); }
+  int64_t next_offset() const { return wrapping_add(last_offset(), 1); }
   int64_t base_timestamp() const { return at<int64_t>(kBaseTimestampAt); }
   int64_t max_timestamp() const { return at<int64_t>(kMaxTimestampAt); }
   int64_t producer_id() const { return at<int64_t>(kProducerIdAt); }
@@ -93,7 +101,7 @@ class BatchCursor {
   // The next whole batch; nullopt at the end, at an incomplete tail, or on a structural error.
   std::optional<RawBatch> next();
   bool corrupt() const { return corrupt_; }  // a length or magic that no batch can have
-  std::string corruption() const;  // which, in Apache's words (Produce answers them)
+  std::string corruption() const;            // which, in Apache's words (Produce answers them)
   size_t position() const { return at_; }    // bytes of whole batches so far
   bool at_end() const { return at_ == set_.size(); }
 

@@ -44,7 +44,8 @@ Result<void> convert_batch(const RawBatch& batch, int8_t to_magic, int64_t first
         max_timestamp = std::max(max_timestamp, record.timestamp);
         LegacyMessage message;
         // Inside a wrapper of magic 1, offsets count from its first message.
-        message.offset = packed && to_magic == kMagicV1 ? record.offset - base : record.offset;
+        message.offset =
+            packed && to_magic == kMagicV1 ? wrapping_sub(record.offset, base) : record.offset;
         message.timestamp = record.timestamp;
         message.timestamp_type = facts.type;
         message.key = record.key;

@@ -38,7 +38,8 @@ Result<void> each_inner(const LegacyView& wrapper, Bytes inner_set,
   while (auto message = cursor.next()) inner.push_back(*message);
   if (cursor.corrupt() || inner.empty())
     return fail(Errc::corrupt, "a compressed message holds no message set");
-  int64_t base = wrapper.magic() == kMagicV1 ? wrapper.offset() - inner.back().base_offset() : 0;
+  int64_t base =
+      wrapper.magic() == kMagicV1 ? wrapping_sub(wrapper.offset(), inner.back().base_offset()) : 0;
   for (const RawBatch& message : inner) {
     LegacyView view(message);
     if (view.magic() != wrapper.magic() || view.codec_id() != 0)
@@ -49,7 +50,7 @@ Result<void> each_inner(const LegacyView& wrapper, Bytes inner_set,
     if (!view.key_and_value(key, value))
       return fail(Errc::corrupt, "an inner message's sizes do not add up");
     Record record = to_record(view, key, value);
-    record.offset += base;
+    record.offset = wrapping_add(record.offset, base);
     if (wrapper.timestamp_type() == TimestampType::log_append_time)
       record.timestamp = wrapper.timestamp();
     if (!visit(record)) break;

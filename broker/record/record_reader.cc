@@ -33,11 +33,10 @@ bool read_record(wire::Reader& reader, const BatchView& batch, Record& record) {
   body.skip(1);  // attributes: none are defined
   int64_t timestamp_delta = body.varlong();
   int32_t offset_delta = body.varint();
-  record.offset = batch.base_offset() + offset_delta;
+  record.offset = wrapping_add(batch.base_offset(), offset_delta);
   record.timestamp = batch.timestamp_type() == TimestampType::log_append_time
                          ? batch.max_timestamp()
-                         : static_cast<int64_t>(static_cast<uint64_t>(batch.base_timestamp()) +
-                                                static_cast<uint64_t>(timestamp_delta));
+                         : wrapping_add(batch.base_timestamp(), timestamp_delta);
   record.sequence = batch.base_sequence() == kNoSequence || offset_delta < 0
                         ? kNoSequence
                         : sequence_plus(batch.base_sequence(), offset_delta);

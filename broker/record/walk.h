@@ -75,11 +75,9 @@ bool walk_plain_records(const BatchView& batch, See&& see) {
       (void)body.skip_field();
     }
     if (!body.ok() || body.at() != body_end) return false;
-    int64_t timestamp = append_time
-                            ? batch.max_timestamp()
-                            : static_cast<int64_t>(static_cast<uint64_t>(batch.base_timestamp()) +
-                                                   static_cast<uint64_t>(timestamp_delta));
-    see(batch.base_offset() + offset_delta, timestamp, has_key);
+    int64_t timestamp =
+        append_time ? batch.max_timestamp() : wrapping_add(batch.base_timestamp(), timestamp_delta);
+    see(wrapping_add(batch.base_offset(), offset_delta), timestamp, has_key);
     at = body_end;
   }
   return at == end;
