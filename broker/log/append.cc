@@ -163,6 +163,8 @@ Result<void> PartitionLog::append_chunk(Bytes set, int64_t first_offset, int64_t
   OTTLA_TRY(active().write_chunk(set));
   OTTLA_TRY(note_batches(set, position));
   leo_ = last_offset + 1;
+  unflushed_bytes_ += set.size();
+  if (unflushed_bytes_ >= kBackgroundFlushBytes && !flushing_) flush();
   return {};
 }
 
@@ -205,7 +207,8 @@ Result<void> PartitionLog::maybe_roll(uint64_t incoming_bytes, int64_t incoming_
               !segment.fits(last_offset);
   if (!roll && segment.size() > 0) {
     OTTLA_ASSIGN(auto first, segment.first_timestamp());
-    int64_t waited = first && *first >= 0 ? incoming_max_timestamp - *first
+    // Timestamps are a client's: they may be any number.
+    int64_t waited = first && *first >= 0 ? std::max<int64_t>(incoming_max_timestamp, 0) - *first
                                           : world_.loop.wall_ms() - segment.created_wall_ms();
     roll = waited > config_.segment_ms - roll_jitter_ms();
   }

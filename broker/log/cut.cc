@@ -116,8 +116,12 @@ std::vector<int64_t> PartitionLog::retention_victims(int64_t now_wall_ms) {
     if (config_.cleanup_delete && config_.retention_ms >= 0) {
       auto newest = segment->max_timestamp();
       if (!newest) {
-        fail_log(newest.error());
-        return {};
+        if (newest.error().code == Errc::corrupt)
+          log::error(kLog, "no retention by time over a damaged segment", "partition={} why={}",
+                     tp_text_, newest.error().context);
+        else
+          fail_log(newest.error());
+        return victims;
       }
       int64_t stamp = *newest;
       if (stamp < 0) {

@@ -93,7 +93,8 @@ Result<EpochCache> EpochCache::decode(std::string_view text) {
     cache.assign(static_cast<int32_t>(epoch), offset);
   }
   // A tear may fall inside the last number.
-  if (read != count || !text.ends_with('\n')) return fail(Errc::corrupt, "the leader epoch checkpoint is cut short");
+  if (read != count || !text.ends_with('\n'))
+    return fail(Errc::corrupt, "the leader epoch checkpoint is cut short");
   return cache;
 }
 

@@ -33,6 +33,7 @@ void PartitionLog::start_flush() {
     std::vector<std::shared_ptr<rt::File>> files;
   };
   int64_t target = flush_ceiling_ = leo_;
+  flushing_bytes_ = std::exchange(unflushed_bytes_, 0);
   std::vector<Step> steps;
   bool names = false;
   for (auto& [base, segment] : segments_) {
@@ -106,6 +107,11 @@ void PartitionLog::flush_done(int64_t target, Result<void> result) {
   }
   target = std::min(target, flush_ceiling_);
   if (target > recovery_point_) recovery_point_ = target;
+  uncheckpointed_bytes_ += std::exchange(flushing_bytes_, 0);
+  if (uncheckpointed_bytes_ >= kBackgroundFlushBytes) {
+    uncheckpointed_bytes_ = 0;
+    if (on_flushed_) on_flushed_();
+  }
   fire_waiters();
   if (flush_wanted_ > recovery_point_ && !failed_ && !closed_) {
     flush_wanted_ = std::min(flush_wanted_, leo_);

@@ -225,6 +225,9 @@ PartitionLog::Options LogManager::log_options(Dir& dir, const TopicPartition& tp
   options.on_failure = [this, &dir, alive = std::weak_ptr<int>(alive_)](const Error& error) {
     if (!alive.expired()) take_offline(dir, error);
   };
+  options.on_flushed = [this, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired()) checkpoint_recovery_points();
+  };
   return options;
 }
 

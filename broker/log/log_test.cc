@@ -528,7 +528,9 @@ TEST_CASE("a torn partition.metadata is no topic id") {
   TopicPartition tp{"t", 0};
   bench.open();
   REQUIRE(bench.manager->get_or_create(tp, "AAAAAAAAAAAAAAAAAAAAAQ"));
-  for (const char* text : {"version: 0\ntopic_id: AAAAAAAAAA", "version: 0\ntopic_id: AAAA\x01\x02" "AAAAAAAAAAAAAAAAAAAA",
+  for (const char* text : {"version: 0\ntopic_id: AAAAAAAAAA",
+                           "version: 0\ntopic_id: AAAA\x01\x02"
+                           "AAAAAAAAAAAAAAAAAAAA",
                            "", "version: 0\nto"}) {
     std::ofstream(bench.home.path / "a" / "t-0" / kPartitionMetadataFile) << text;
     bench.open();

@@ -6,6 +6,10 @@
 // offset that a crash may lose; when_durable() tells when it has passed an offset. An append whose
 // topic flushes by count says in Appended::ack_offset what to wait for.
 //
+// By itself, a log syncs what it took since the last sync once that is kBackgroundFlushBytes, so
+// that what a start after a kill has to read and check stays small. That promises nothing to
+// producers.
+//
 // Failure: any IO error makes the log failed(): every later call refuses with kafka_storage_error
 // and the on_failure callback (the log manager takes the directory offline) was called once.
 //
@@ -66,6 +70,8 @@ struct LogStats {
   int64_t unflushed_records = 0;
 };
 
+constexpr uint64_t kBackgroundFlushBytes = 64 << 20;
+
 class PartitionLog {
  public:
   struct Options {
@@ -81,6 +87,9 @@ class PartitionLog {
     uint64_t jitter_seed = 0;
     // Called at most once, on the loop: the directory's disk failed.
     std::function<void(const Error&)> on_failure;
+    // Called on the loop each time that durable_offset() moved over kBackgroundFlushBytes more: the
+    // recovery point is worth a checkpoint.
+    std::function<void()> on_flushed;
   };
 
   // Blocking; for start and creation.
@@ -237,6 +246,7 @@ class PartitionLog {
   std::string tp_text_;
   int64_t producer_id_expiration_ms_;
   std::function<void(const Error&)> on_failure_;
+  std::function<void()> on_flushed_;
   uint64_t jitter_seed_;
 
   // Durable (through files), mirrored here.
@@ -266,8 +276,11 @@ class PartitionLog {
   int64_t last_flush_wall_ms_ = 0;
   bool flush_posted_ = false;
   bool flushing_ = false;
-  int64_t flush_wanted_ = 0;   // flush until this offset is durable
-  int64_t flush_ceiling_ = 0;  // a truncation below a running flush's target lowers it
+  uint64_t unflushed_bytes_ = 0;       // appended since the last flush began
+  uint64_t flushing_bytes_ = 0;        // of the flush that runs
+  uint64_t uncheckpointed_bytes_ = 0;  // flushed since on_flushed was called
+  int64_t flush_wanted_ = 0;           // flush until this offset is durable
+  int64_t flush_ceiling_ = 0;          // a truncation below a running flush's target lowers it
   // Written, and synced by the next flush.
   std::shared_ptr<rt::File> epochs_file_, metadata_file_;
   std::multimap<int64_t, Fn<void(bool)>> waiters_;

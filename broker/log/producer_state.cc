@@ -126,7 +126,7 @@ void ProducerState::on_high_watermark(int64_t hw) {
 void ProducerState::expire(int64_t now_wall_ms, int64_t expiration_ms) {
   std::erase_if(producers_, [&](const auto& item) {
     const ProducerEntry& entry = item.second;
-    return entry.txn_first_offset < 0 && now_wall_ms - entry.last_timestamp >= expiration_ms;
+    return entry.txn_first_offset < 0 && entry.last_timestamp <= now_wall_ms - expiration_ms;
   });
 }
 
@@ -197,7 +197,7 @@ Result<ProducerState> ProducerState::decode_snapshot(Bytes file, int64_t now_wal
     }
     if (!reader.ok()) return fail(Errc::corrupt, "the snapshot is cut");
     bool expired =
-        entry.txn_first_offset < 0 && now_wall_ms - entry.last_timestamp >= expiration_ms;
+        entry.txn_first_offset < 0 && entry.last_timestamp <= now_wall_ms - expiration_ms;
     if (expired) continue;
     if (entry.txn_first_offset >= 0)
       state.txns_[entry.txn_first_offset] = {entry.producer_id, std::nullopt};

@@ -5,8 +5,12 @@
 #include "broker/log/partition_log.h"
 #include "broker/log/segment.h"
 #include "broker/record/record_reader.h"
+#include "common/base/log.h"
 
 namespace ottla::broker {
+namespace {
+constexpr log::Room kLog{"broker.log"};
+}
 
 int64_t PartitionLog::end_of(const Segment& segment) const {
   auto next = segments_.upper_bound(segment.base_offset());
@@ -33,7 +37,11 @@ ReadResult PartitionLog::read(int64_t start, uint64_t max_bytes, int64_t upper_b
   ReadResult out;
   auto failed = [&](const Error& error) {
     ReadResult refused;
-    refused.refusal = fail_log(error);
+    // Damaged bytes are this read's trouble; the directory's disk does what it is told.
+    if (error.code == Errc::corrupt)
+      log::error(kLog, "a damaged batch cannot be read", "partition={} offset={} why={}", tp_text_,
+                 start, error.context);
+    refused.refusal = error.code == Errc::corrupt ? Refusal::corrupt_message : fail_log(error);
     return refused;
   };
   if (failed_) {

@@ -277,6 +277,7 @@ PartitionLog::PartitionLog(rt::World world, Options options)
       tp_text_(options.tp.to_string()),
       producer_id_expiration_ms_(options.producer_id_expiration_ms),
       on_failure_(std::move(options.on_failure)),
+      on_flushed_(std::move(options.on_flushed)),
       jitter_seed_(options.jitter_seed),
       dir_(std::move(options.dir)),
       config_(options.config),
