@@ -40,6 +40,7 @@ struct LogManager::Dir {
   // it would speak, after a crash, of a new partition of the same name.
   std::map<TopicPartition, uint64_t> gone;
   uint64_t removals = 0;
+  bool has_unsynced_removals = false;
 };
 
 struct LogManager::Task {

@@ -293,8 +293,21 @@ Result<void> LogManager::remove(const TopicPartition& tp) {
     take_offline(dir, renamed.error());
     return renamed;
   }
+  dir.has_unsynced_removals = true;
   remove_later(dir, std::move(to), delay_ms);
   return {};
+}
+
+Result<void> LogManager::sync_removals() {
+  Result<void> all;
+  for (auto& dir : dirs_) {
+    if (!std::exchange(dir->has_unsynced_removals, false) || !dir->online) continue;
+    if (auto synced = world_.disk.sync_dir(dir->path); !synced) {
+      take_offline(*dir, synced.error());
+      all = synced;
+    }
+  }
+  return all;
 }
 
 void LogManager::update_config(const std::string& topic, const LogConfig& config) {

@@ -75,6 +75,8 @@ class LogManager {
   Result<PartitionLog*> get_or_create(const TopicPartition& tp, const std::string& topic_id = {});
   // Takes the partition away at once (its directory is renamed) and removes its files later.
   Result<void> remove(const TopicPartition& tp);
+  // After it no removed partition comes back with a power failure. Blocks for one sync a directory.
+  Result<void> sync_removals();
   void update_config(const std::string& topic, const LogConfig& config);
   void for_each(const std::function<void(PartitionLog&)>& visit);  // in order of TopicPartition
   size_t partition_count() const { return logs_.size(); }

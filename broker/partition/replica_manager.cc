@@ -159,6 +159,10 @@ kmsg::StopReplicaResponse ReplicaManager::apply(const kmsg::StopReplicaRequest& 
   for (const auto& topic : request.topic_states)
     for (const auto& one : topic.partition_states)
       stop(topic.topic_name, one.partition_index, one.leader_epoch, one.delete_partition);
+  // The controller forgets the topic once we answer: a log that came back after that would stay.
+  if (auto gone = logs_.sync_removals(); !gone)
+    for (auto& answer : response.partition_errors)
+      if (answer.error_code == ErrorCode::none) answer.error_code = ErrorCode::kafka_storage_error;
   return response;
 }
 
