@@ -164,7 +164,6 @@ Result<void> PartitionLog::append_chunk(Bytes set, int64_t first_offset, int64_t
   OTTLA_TRY(note_batches(set, position));
   leo_ = last_offset + 1;
   unflushed_bytes_ += set.size();
-  if (unflushed_bytes_ >= kBackgroundFlushBytes && !flushing_) flush();
   return {};
 }
 

@@ -108,7 +108,7 @@ void PartitionLog::flush_done(int64_t target, Result<void> result) {
   target = std::min(target, flush_ceiling_);
   if (target > recovery_point_) recovery_point_ = target;
   uncheckpointed_bytes_ += std::exchange(flushing_bytes_, 0);
-  if (uncheckpointed_bytes_ >= kBackgroundFlushBytes) {
+  if (uncheckpointed_bytes_ >= kCheckpointBytes) {
     uncheckpointed_bytes_ = 0;
     if (on_flushed_) on_flushed_();
   }

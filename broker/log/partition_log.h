@@ -6,10 +6,6 @@
 // offset that a crash may lose; when_durable() tells when it has passed an offset. An append whose
 // topic flushes by count says in Appended::ack_offset what to wait for.
 //
-// By itself, a log syncs what it took since the last sync once that is kBackgroundFlushBytes, so
-// that what a start after a kill has to read and check stays small. That promises nothing to
-// producers.
-//
 // Failure: any IO error makes the log failed(): every later call refuses with kafka_storage_error
 // and the on_failure callback (the log manager takes the directory offline) was called once.
 //
@@ -70,7 +66,7 @@ struct LogStats {
   int64_t unflushed_records = 0;
 };
 
-constexpr uint64_t kBackgroundFlushBytes = 64 << 20;
+constexpr uint64_t kCheckpointBytes = 64 << 20;
 
 class PartitionLog {
  public:
@@ -87,7 +83,7 @@ class PartitionLog {
     uint64_t jitter_seed = 0;
     // Called at most once, on the loop: the directory's disk failed.
     std::function<void(const Error&)> on_failure;
-    // Called on the loop each time that durable_offset() moved over kBackgroundFlushBytes more: the
+    // Called on the loop each time that durable_offset() moved over kCheckpointBytes more: the
     // recovery point is worth a checkpoint.
     std::function<void()> on_flushed;
   };
