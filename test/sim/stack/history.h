@@ -34,6 +34,8 @@ class History {
   const std::optional<Violation>& violation() const { return violation_; }
   // What happened, into the trace and its hash.
   Fn<void(std::string_view)> note = [](std::string_view) {};
+  // As ZooKeeper has it at this moment; true when that cannot be known.
+  Fn<bool(const std::string&)> is_being_deleted = [](const std::string&) { return true; };
 
   std::map<std::string, int32_t> traffic;  // topics with records, and their partitions
   std::map<std::string, int32_t> created;  // acknowledged, not asked to be deleted

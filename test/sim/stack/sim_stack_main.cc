@@ -47,6 +47,9 @@ class Run {
       simulator_.on_trace([](std::string_view line) {
         std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
       });
+    history_.is_being_deleted = [this](const std::string& topic) {
+      return !ensemble_ || ensemble_->tree().find("/kafka/admin/delete_topics/" + topic) != nullptr;
+    };
     history_.note = [this](std::string_view text) { simulator_.note(text); };
     // With a flush before each acknowledgement records outlive the power, else a killed process.
     flushes_ = sabotage_ != Sabotage::none || prng_.chance(0.7);
@@ -72,6 +75,7 @@ class Run {
     outcome.topics = history_.created.size() + history_.deleted.size();
     outcome.deleted = history_.deleted.size();
     outcome.lost_answers = history_.lost_answers;
+    outcome.expirations += broker_->figures().session_expirations;
     outcome.virtual_ms = static_cast<uint64_t>(simulator_.now().ms());
     consumers_.clear();
     producers_.clear();
@@ -166,7 +170,7 @@ class Run {
     std::map<std::string, int32_t> traffic = {{"a", static_cast<int32_t>(prng_.between(1, 3))}};
     if (prng_.chance(0.5)) traffic["b"] = static_cast<int32_t>(prng_.between(1, 2));
     admin_ = std::make_unique<test::Admin>(simulator_.add_node("admin"), traffic,
-                                           static_cast<int>(prng_.between(2, 12)), prng_.next(),
+                                           static_cast<int>(prng_.between(2, 16)), prng_.next(),
                                            history_);
     admin_->start();
     int producers = static_cast<int>(prng_.between(1, 3));
@@ -232,7 +236,8 @@ class Run {
     broker_->check_invariants();
     broker_->replicas()->for_each([this](broker::Partition& partition) {
       if (!partition.is_leader() || partition.log() == nullptr) return;
-      int64_t& hw = hw_[{partition.tp(), partition.leader_epoch()}];
+      int64_t& hw =
+          hw_[{partition.log()->topic_id() + partition.tp().to_string(), partition.leader_epoch()}];
       if (partition.log()->hw() < hw)
         history_.violated("HwMonotonicPerEpoch",
                           fmt::format("{} in epoch {}: {} after {}", partition.tp().to_string(),
@@ -262,12 +267,22 @@ class Run {
     if (dice < 87)
       return simulator_.reset_connections("broker", prng_.chance(0.5) ? "zk" : some_client());
     if (dice < 92) return consumers_[prng_.below(consumers_.size())]->vanish();
-    if (dice < 96 && flushes_) return break_disk();
+    if (dice < 95 && flushes_) return break_disk();
+    if (dice < 97)
+      return simulator_.set_wall_skew(prng_.chance(0.5) ? "broker" : "zk",
+                                      prng_.between(-7200'000, 7200'000));
     stop_ensemble_and_broker();
   }
 
   void stop_broker(bool power) {
     broker_down(power);
+    // And again while it starts, sometimes.
+    while (prng_.chance(0.2)) {
+      simulator_.run_for(prng_.between(0, 20) * kMs);
+      start_broker(simulator_.restart("broker"));
+      simulator_.run_for(prng_.between(0, 100'000'000));
+      broker_down(power);
+    }
     simulator_.run_for(prng_.between(0, prng_.chance(0.7) ? 100 : 6000) * kMs);
     start_broker(simulator_.restart("broker"));
   }
@@ -318,6 +333,8 @@ class Run {
     int64_t delay = prng_.between(1, 700) * kMs;
     if (prng_.chance(0.7)) simulator_.clog("broker", other, delay);
     if (prng_.chance(0.7)) simulator_.clog(other, "broker", delay);
+    // Some stay, under what comes next.
+    if (prng_.chance(0.3)) return;
     pass(prng_.between(100, 3000));
     simulator_.heal();
   }
@@ -326,6 +343,7 @@ class Run {
     sim::DiskOptions& options = simulator_.disk_options(prng_.chance(0.6) ? "broker" : "zk");
     options.sync_stall = 0.3;
     options.stall_ns = prng_.between(50, 2500) * kMs;
+    if (prng_.chance(0.3)) return;
     pass(prng_.between(100, 3000));
     options.sync_stall = 0;
   }
@@ -348,6 +366,7 @@ class Run {
 
   void calm_phase() {
     simulator_.heal();
+    for (const char* name : {"zk", "broker"}) simulator_.disk_options(name).sync_stall = 0;
     // A broker that is about to give up for an old reason may; from then on it must not.
     pass(25'000);
     calm_ = started_calm_ = true;
@@ -454,7 +473,7 @@ class Run {
   std::unique_ptr<zk::Server> ensemble_;
   std::unique_ptr<broker::Broker> broker_;
   bool broker_is_over_ = false, started_calm_ = false, calm_ = false, disk_fails_ = false;
-  std::map<std::pair<broker::TopicPartition, int32_t>, int64_t> hw_;
+  std::map<std::pair<std::string, int32_t>, int64_t> hw_;
   std::unique_ptr<test::Admin> admin_;
   std::vector<std::unique_ptr<test::Producer>> producers_;
   std::vector<std::unique_ptr<test::Consumer>> consumers_;
