@@ -109,11 +109,14 @@ void fill_error(Response::PartitionData& entry, ErrorCode error, const Call& cal
   entry.high_watermark = entry.last_stable_offset = entry.log_start_offset = -1;
   entry.records = kmsg::Records::of({});
   entry.aborted_transactions = std::nullopt;
-  // As Kafka has it: what was never looked up has no transactions, what was is silent about them.
-  if (error == ErrorCode::unknown_topic_or_partition || error == ErrorCode::unknown_topic_id)
+  // As Kafka has it: what the log refused is silent about transactions (null), what was refused
+  // before or after it was asked has none (an empty list).
+  bool not_convertible =
+      error == ErrorCode::unsupported_version || error == ErrorCode::unsupported_compression_type;
+  if (error == ErrorCode::unknown_topic_or_partition || error == ErrorCode::unknown_topic_id ||
+      not_convertible)
     entry.aborted_transactions.emplace();
-  if (error == ErrorCode::unsupported_version || error == ErrorCode::unsupported_compression_type)
-    entry.records = {};
+  if (not_convertible) entry.records = {};
 }
 
 void add_leader_hint(ApiContext& context, const Call& call, const std::string& topic,

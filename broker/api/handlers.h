@@ -23,6 +23,8 @@ void handle_produce(ApiContext& context, RequestPtr request);
 void handle_fetch(ApiContext& context, RequestPtr request);
 void handle_list_offsets(ApiContext& context, RequestPtr request);
 void handle_metadata(ApiContext& context, RequestPtr request);
+void handle_offset_commit(ApiContext& context, RequestPtr request);
+void handle_offset_fetch(ApiContext& context, RequestPtr request);
 void handle_find_coordinator(ApiContext& context, RequestPtr request);
 void handle_api_versions(ApiContext& context, RequestPtr request);
 void handle_create_topics(ApiContext& context, RequestPtr request);
@@ -47,7 +49,8 @@ void handle_renew_delegation_token(ApiContext& context, RequestPtr request);
 void handle_expire_delegation_token(ApiContext& context, RequestPtr request);
 void handle_consumer_group_heartbeat(ApiContext& context, RequestPtr request);
 void handle_consumer_group_describe(ApiContext& context, RequestPtr request);
-// Every API of the group coordinator: group_service.cc.
+// Every API of the group coordinator: group_service.cc. Version 0 of OffsetCommit and OffsetFetch
+// is none of its business: offsets_in_zookeeper.cc.
 void handle_group_api(ApiContext& context, RequestPtr request);
 
 // The request's body as a message, or nothing: then the connection was closed.

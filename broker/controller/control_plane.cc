@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "broker/controller/broker_ids.h"
 #include "broker/controller/config_store.h"
 #include "broker/controller/controller.h"
 #include "broker/controller/producer_ids.h"
@@ -52,7 +53,9 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
   void on_prepared(std::vector<ZkReply> replies);
   void make_missing(std::vector<ZkRequest> creates, bool make_cluster_id);
   void reclaim(const ZkReply& own_node);
+  void generate_id();
   void load_configs();
+  void make_parts();
   void opened(Result<void> result);
   void begin_save();
   void join();
@@ -126,26 +129,10 @@ void ControlPlane::Impl::open() {
   last_run = read_session_file(world.disk, options.session_dir);
   client = std::make_unique<WireClient>(world, client_options);
   client->add_listener(this);
-  configs = std::make_unique<ConfigStore>(
-      *client, options.broker_id, [this] { return world.loop.wall_ms(); },
-      [this](const std::string& type, const std::string& name, const ConfigMap& config) {
-        host.on_config(type, name, config);
-      });
   admin = std::make_unique<TopicAdmin>(world, *client, *this, options.topics);
   admin->on_config_written([this](const std::string& topic, const ConfigMap& config) {
     configs->know_topic(topic, config);
   });
-  ControllerOptions controller_options;
-  controller_options.broker_id = options.broker_id;
-  controller_options.inter_broker_listener = options.inter_broker_listener;
-  controller_options.delete_topic_enable = options.topics.delete_topic_enable;
-  controller_options.unclean_leader_election = options.unclean_leader_election;
-  ControllerEnvironment environment;
-  environment.wall_ms = [this] { return world.loop.wall_ms(); };
-  environment.new_topic_id = [this] { return random_uuid(world.entropy); };
-  environment.note = [](const std::string& line) { log::info(kLog, line); };
-  controller =
-      std::make_unique<Controller>(*client, channel, controller_options, std::move(environment));
   client->start([this](Result<void> connected) {
     if (!connected) return opened(std::unexpected(std::move(connected).error()));
     connected_once = true;
@@ -183,7 +170,8 @@ void ControlPlane::Impl::on_prepared(std::vector<ZkReply> replies) {
     cluster_id = std::move(*id);
   }
   ZkReply own_node = std::move(replies[1]);
-  if (creates.empty() && !make_cluster_id) return reclaim(own_node);
+  if (creates.empty() && !make_cluster_id)
+    return options.broker_id < 0 ? generate_id() : reclaim(own_node);
   make_missing(std::move(creates), make_cluster_id);
 }
 
@@ -229,7 +217,39 @@ void ControlPlane::Impl::reclaim(const ZkReply& own_node) {
       });
 }
 
+// A new number has no earlier run: nothing is to be reclaimed.
+void ControlPlane::Impl::generate_id() {
+  generate_broker_id(*client, options.reserved_broker_max_id, [this](Result<int32_t> id) {
+    if (!id && id.error().code == Errc::closed) return;
+    if (!id) return opened(std::unexpected(std::move(id).error()));
+    options.broker_id = *id;
+    log::info(kLog, "broker id generated", "broker={}", *id);
+    load_configs();
+  });
+}
+
+// What knows this broker's id, made once there is one.
+void ControlPlane::Impl::make_parts() {
+  configs = std::make_unique<ConfigStore>(
+      *client, options.broker_id, [this] { return world.loop.wall_ms(); },
+      [this](const std::string& type, const std::string& name, const ConfigMap& config) {
+        host.on_config(type, name, config);
+      });
+  ControllerOptions controller_options;
+  controller_options.broker_id = options.broker_id;
+  controller_options.inter_broker_listener = options.inter_broker_listener;
+  controller_options.delete_topic_enable = options.topics.delete_topic_enable;
+  controller_options.unclean_leader_election = options.unclean_leader_election;
+  ControllerEnvironment environment;
+  environment.wall_ms = [this] { return world.loop.wall_ms(); };
+  environment.new_topic_id = [this] { return random_uuid(world.entropy); };
+  environment.note = [](const std::string& line) { log::info(kLog, line); };
+  controller =
+      std::make_unique<Controller>(*client, channel, controller_options, std::move(environment));
+}
+
 void ControlPlane::Impl::load_configs() {
+  if (!configs) make_parts();
   begin_save();
   configs->load([this](Result<void> loaded) {
     if (!loaded && loaded.error().code == Errc::closed) return;
@@ -340,6 +360,7 @@ void ControlPlane::leave(Fn<void()> done) {
 // ------------------------------------------------------------------------------------- the rest
 
 TopicAdmin& ControlPlane::topics() { return *impl_->admin; }
+int32_t ControlPlane::broker_id() const { return impl_->options.broker_id; }
 int64_t ControlPlane::broker_epoch() const { return impl_->broker_epoch; }
 const std::string& ControlPlane::cluster_id() const { return impl_->cluster_id; }
 bool ControlPlane::is_active_controller() const { return impl_->is_active_controller(); }
@@ -362,6 +383,17 @@ void ControlPlane::allocate_producer_ids(Fn<void(kmsg::ErrorCode, ProducerIdRang
                        done(kmsg::ErrorCode::none,
                             {block->first, static_cast<int32_t>(block->last - block->first + 1)});
                      });
+}
+
+void ControlPlane::write_consumer_offsets(std::string group, std::vector<ConsumerOffset> offsets,
+                                          ConsumerOffsetsDone done) {
+  broker::write_consumer_offsets(*impl_->client, std::move(group), std::move(offsets),
+                                 std::move(done));
+}
+void ControlPlane::read_consumer_offsets(std::string group, std::vector<ConsumerOffset> offsets,
+                                         ConsumerOffsetsDone done) {
+  broker::read_consumer_offsets(*impl_->client, std::move(group), std::move(offsets),
+                                std::move(done));
 }
 
 void ControlPlane::load_topic_configs(const std::vector<std::string>& topics, Fn<void()> done) {

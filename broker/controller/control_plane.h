@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "broker/controller/broker_channel.h"
+#include "broker/controller/consumer_offsets.h"
 #include "broker/controller/topic_admin.h"
 #include "broker/zk/zk_client.h"
 #include "broker/zk/znodes.h"
@@ -25,8 +26,9 @@ struct ControlPlaneOptions {
   int32_t session_timeout_ms = 18000;
   int32_t connection_timeout_ms = 18000;
   int32_t max_in_flight = 10;
-  int32_t broker_id = 0;
-  std::string session_dir;  // a log dir: holds ottla.session; locked by the caller
+  int32_t broker_id = 0;                  // -1: open() generates one
+  int32_t reserved_broker_max_id = 1000;  // generated ids are larger
+  std::string session_dir;                // a log dir: holds ottla.session; locked by the caller
   std::string inter_broker_listener = "PLAINTEXT";
   bool single_broker = true;          // refuse to join another broker's cluster; goes away later
   bool auto_leader_rebalance = true;  // not acted on yet
@@ -63,9 +65,10 @@ class ControlPlane {
                BrokerChannel& channel);
   ~ControlPlane();
 
-  // Step 1: connects, makes chroot and persistent paths, ends the session of an earlier run of this
-  // very broker, reads or makes the cluster id, loads topic and broker configs (on_config). Errors
-  // are one line with the remedy. To be called before meta.properties is checked.
+  // Step 1: connects, makes chroot and persistent paths, generates a broker id when none was given,
+  // ends the session of an earlier run of this very broker, reads or makes the cluster id, loads
+  // topic and broker configs (on_config). Errors are one line with the remedy. To be called before
+  // meta.properties is checked.
   void open(Fn<void(Result<std::string>)> done);  // the cluster id
   // Step 2: registers (the listening ports are bound by now) and starts the controller. `done` with
   // the broker epoch; metadata follows through the channel.
@@ -75,6 +78,7 @@ class ControlPlane {
 
   TopicAdmin& topics();          // after open
   void on_metadata_changed();    // after each new image
+  int32_t broker_id() const;     // a generated one before the first on_config
   int64_t broker_epoch() const;  // -1 before join
   const std::string& cluster_id() const;
   bool is_active_controller() const;
@@ -83,6 +87,12 @@ class ControlPlane {
   // AllocateProducerIds: the next block of 1000, claimed in ZooKeeper for this broker. Errors:
   // not_controller (after later issues), coordinator_load_in_progress while ZooKeeper is away.
   void allocate_producer_ids(Fn<void(kmsg::ErrorCode, ProducerIdRange)> done);
+
+  // OffsetCommit and OffsetFetch of version 0: see consumer_offsets.h.
+  void write_consumer_offsets(std::string group, std::vector<ConsumerOffset> offsets,
+                              ConsumerOffsetsDone done);
+  void read_consumer_offsets(std::string group, std::vector<ConsumerOffset> offsets,
+                             ConsumerOffsetsDone done);
 
   // Makes sure that on_config was called for each of these topics, reading what is not known yet,
   // and then calls `done` (inside this call when nothing is missing). To be called for the topics

@@ -349,9 +349,7 @@ kmsg::OffsetFetchResponse GroupCoordinator::offset_fetch(const kmsg::OffsetFetch
   }
   ErrorCode error = refusal(request.group_id, Api::allows_empty_group_id);
   if (error == ErrorCode::none) {
-    ErrorCode missing =
-        context.api_version == 0 ? ErrorCode::unknown_topic_or_partition : ErrorCode::none;
-    answer_offsets(find(request.group_id), request.topics, request.require_stable, missing,
+    answer_offsets(find(request.group_id), request.topics, request.require_stable, ErrorCode::none,
                    response.topics);
   } else if (context.api_version >= 2) {
     response.error_code = error;

@@ -22,6 +22,7 @@ ControlPlaneOptions control_options(const BrokerConfig& config, int32_t broker_i
       config.zookeeper_connection_timeout_ms.value_or(config.zookeeper_session_timeout_ms);
   options.max_in_flight = config.zookeeper_max_in_flight_requests;
   options.broker_id = broker_id;
+  options.reserved_broker_max_id = config.reserved_broker_max_id;
   options.session_dir = config.log_dirs.front();
   options.unclean_leader_election = config.unclean_leader_election_enable;
   TopicAdminOptions& topics = options.topics;
@@ -88,17 +89,12 @@ Result<void> Broker::hold_dirs() {
   return {};
 }
 
-// What broker.id says, or what the directories were made for.
+// What broker.id says, or what the directories were made for; else the control plane generates one.
 Result<void> Broker::choose_id() {
   OTTLA_ASSIGN(auto metas, LogManager::read_meta(world_.disk, config_.log_dirs));
   broker_id_ = config_.broker_id;
   for (const MetaProperties& meta : metas)
     if (broker_id_ < 0 && meta.broker_id) broker_id_ = *meta.broker_id;
-  if (broker_id_ < 0)
-    return fail(Errc::invalid,
-                fmt::format("{}: broker.id: generated ids are not supported in this version; set "
-                            "broker.id to a number from 0 to {}",
-                            config_.source, config_.reserved_broker_max_id));
   return {};
 }
 
@@ -114,6 +110,7 @@ void Broker::open_control_plane() {
 void Broker::on_cluster_id(Result<std::string> cluster_id) {
   if (!cluster_id) return start_failed(std::move(cluster_id.error()));
   cluster_id_ = std::move(*cluster_id);
+  broker_id_ = control_->broker_id();
   metadata_ = MetadataImage::empty(cluster_id_);
   state_ = BrokerState::recovery;
   if (auto loaded = load_logs(); !loaded) return start_failed(std::move(loaded.error()));
@@ -276,7 +273,7 @@ void Broker::on_config(const std::string& entity_type, const std::string& name,
     if (logs_) logs_->update_config(name, log_config_for(name));
   } else if (entity_type == "brokers") {
     if (name == kDefaultEntity) dynamic_.cluster_default = config;
-    if (name == std::to_string(broker_id_)) dynamic_.broker = config;
+    if (name == std::to_string(control_->broker_id())) dynamic_.broker = config;
   }
 }
 

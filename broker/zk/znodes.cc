@@ -175,6 +175,9 @@ std::string partition_state(std::string_view topic, int32_t index) {
 std::string delete_topic(std::string_view topic) {
   return fmt::format("{}/{}", kDeleteTopics, topic);
 }
+std::string consumer_offset(std::string_view group, std::string_view topic, int32_t partition) {
+  return fmt::format("/consumers/{}/offsets/{}/{}", group, topic, partition);
+}
 std::string config(std::string_view entity_type, std::string_view name) {
   return fmt::format("/config/{}/{}", entity_type, name);
 }

@@ -39,6 +39,7 @@ std::string partitions(std::string_view topic);
 std::string partition(std::string_view topic, int32_t index);
 std::string partition_state(std::string_view topic, int32_t index);
 std::string delete_topic(std::string_view topic);
+std::string consumer_offset(std::string_view group, std::string_view topic, int32_t partition);
 // entity_type: "topics", "brokers", "clients", "users", "ips"; name "<default>" for the default.
 std::string config(std::string_view entity_type, std::string_view name);
 // Every path that a broker makes at its start, parents before children.

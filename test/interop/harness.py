@@ -199,14 +199,15 @@ class Ensemble:
 
 
 class Broker:
-    """`ottla broker FILE`, registered at zookeeper_connect."""
+    """`ottla broker FILE`, registered at zookeeper_connect; broker_id None: the key is not written."""
 
     def __init__(self, zookeeper_connect, directory=None, port=None, broker_id=0, extra=""):
         self.directory = directory or tmp_dir()
         self.port = port or free_ports(1)[0]
         self.config = os.path.join(self.directory, "server.properties")
         with open(self.config, "w") as f:
-            f.write(f"broker.id={broker_id}\nlisteners=PLAINTEXT://127.0.0.1:{self.port}\nlog.dirs={self.directory}/logs\n"
+            f.write(("" if broker_id is None else f"broker.id={broker_id}\n") +
+                    f"listeners=PLAINTEXT://127.0.0.1:{self.port}\nlog.dirs={self.directory}/logs\n"
                     f"zookeeper.connect={zookeeper_connect}\noffsets.topic.replication.factor=1\n"
                     f"offsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n{extra}")
         self.start()

@@ -67,6 +67,35 @@ def test_same_broker_id_twice():
     stack.check_alive()
 
 
+def test_generated_broker_ids():
+    """Without broker.id the next number from ZooKeeper is taken, once: meta.properties keeps it."""
+    def id_of(broker):
+        with open(f"{broker.directory}/logs/meta.properties") as f:
+            return [line.strip() for line in f if line.startswith("broker.id")]
+
+    zookeeper = f"127.0.0.1:{Ensemble().port}"
+    first = Broker(f"{zookeeper}/one", broker_id=None)
+    assert id_of(first) == ["broker.id=1001"], id_of(first)
+    run([script("kafka-topics.sh"), "--bootstrap-server", first.bootstrap, "--create", "--topic", "t"])
+    for end in ("stop", "kill"):
+        getattr(first.server, end)()
+        first.start()
+        wait_until(lambda: has_leader(first.port, "t"), "leader again", server=first.server)
+        assert id_of(first) == ["broker.id=1001"]
+    first.server.stop()
+    second = Broker(f"{zookeeper}/one", broker_id=-1)
+    assert id_of(second) == ["broker.id=1002"]
+    other = Broker(f"{zookeeper}/two", broker_id=None, extra="reserved.broker.max.id=7\n")
+    assert id_of(other) == ["broker.id=8"]
+    # What is set must be what the directory was made for; and nothing is made up where that is forbidden.
+    with open(first.config) as f:
+        text = f.read()
+    d = tmp_dir()
+    refused([OTTLA, "broker", write(d, "set.properties", text + "broker.id=5\n")], "broker.id=1001", "5", "meta.properties")
+    refused([OTTLA, "broker", write(d, "off.properties", text.replace("/logs", "/elsewhere") + "broker.id.generation.enable=false\n")],
+            "off.properties", "broker.id", "broker.id.generation.enable")
+
+
 def test_unknown_keys_warn_by_name():
     stack = Stack(extra="no.such.key=1\n")
     with open(stack.broker.server.log) as f:
@@ -120,4 +149,4 @@ def test_idle_flood():
     stack.check_alive()
 
 
-main(test_wrong_values, test_ports_and_directories, test_same_broker_id_twice, test_unknown_keys_warn_by_name, test_any_bytes_on_any_port, test_idle_flood)
+main(test_wrong_values, test_ports_and_directories, test_same_broker_id_twice, test_generated_broker_ids, test_unknown_keys_warn_by_name, test_any_bytes_on_any_port, test_idle_flood)
