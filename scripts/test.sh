@@ -19,7 +19,8 @@ scripts/build.sh release
 scripts/build.sh dev
 exclude=(-LE slow)
 [ -n "$full" ] && exclude=()
-ctest --test-dir build/dev --output-on-failure --no-tests=error "${exclude[@]}" "${args[@]}"
+# Two at a time: many tests wait rather than compute. Those that measure time run alone.
+ctest --test-dir build/dev -j 2 --output-on-failure --no-tests=error "${exclude[@]}" "${args[@]}"
 if [ -n "$full" ]; then
   for preset in asan tsan; do
     scripts/build.sh "$preset"
@@ -27,7 +28,7 @@ if [ -n "$full" ]; then
   done
   build/dev/test/sim/ensemble/sim_ensemble --seeds 2000
   build/dev/broker/log/sim_log --seeds 2000
-  fuzzers=(fuzz_kafka_message fuzz_jute_record fuzz_record_set)
+  fuzzers=(fuzz_kafka_message fuzz_jute_record fuzz_record_set fuzz_zk_session fuzz_zk_txn fuzz_zk_log fuzz_zk_snapshot)
   scripts/build.sh fuzz "${fuzzers[@]}"
   for fuzzer in "${fuzzers[@]}"; do
     "build/fuzz/test/fuzz/$fuzzer" -max_total_time=60 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/

@@ -5,6 +5,10 @@ cannot be made it uses the ports of this machine if they are free, and else is s
 import ctypes, fcntl
 from harness import *
 
+# The distribution, where the /tmp of a namespace does not hide it.
+HOME = tempfile.mkdtemp(prefix="ottla-dist-", dir="/var/tmp")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+shutil.copytree(DIST, HOME, dirs_exist_ok=True)
 LINES = "first line\nsecond line\nthird line\n"
 
 
@@ -38,14 +42,14 @@ def in_namespace(body):
 
 
 def bin_run(command, stdin=None, **more):
-    return run(command.split(), stdin=stdin, cwd=DIST, **more)
+    return run(command.split(), stdin=stdin, cwd=HOME, **more)
 
 
 def test_verbatim():
     logs = tmp_dir()
-    zookeeper = Process("bin/zookeeper-server-start.sh config/zookeeper.properties".split(), os.path.join(logs, "zk.log"), cwd=DIST)
+    zookeeper = Process("bin/zookeeper-server-start.sh config/zookeeper.properties".split(), os.path.join(logs, "zk.log"), cwd=HOME)
     wait_until(lambda: accepts(2181), "ensemble on 2181", server=zookeeper)
-    broker = Process("bin/kafka-server-start.sh config/server.properties".split(), os.path.join(logs, "broker.log"), cwd=DIST)
+    broker = Process("bin/kafka-server-start.sh config/server.properties".split(), os.path.join(logs, "broker.log"), cwd=HOME)
     wait_until(lambda: serves_kafka(9092), "broker on 9092", server=broker)
     created = bin_run("bin/kafka-topics.sh --create --topic test --bootstrap-server localhost:9092").stdout
     assert created == "Created topic test.\n", created
