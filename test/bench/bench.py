@@ -132,7 +132,7 @@ def row_start(make, out, quick):
     stack = make()
     began = time.monotonic()
     zk, zk_port = stack.zookeeper()
-    wait_until(lambda: ruok(zk_port), "ensemble", 60, zk)
+    wait_until(lambda: serves_sessions(zk_port), "ensemble", 60, zk)
     out["ensemble: start to serving, ms"] = (time.monotonic() - began) * 1000
     broker, port = stack.broker(zk_port)
     wait_until(lambda: first_record_acknowledged(port), "first record", 60, broker)
@@ -144,7 +144,7 @@ def row_start(make, out, quick):
 
 def row_zk(make, out, quick):
     zk, port = make().zookeeper()
-    wait_until(lambda: ruok(port), "ensemble", 60, zk)
+    wait_until(lambda: serves_sessions(port), "ensemble", 60, zk)
     out["ensemble: memory idle, MB"] = rss_mb(zk.pid)
     seconds = 2 if quick else 5
     load("zk_load", f"127.0.0.1:{port}", "--op", "mix", "--seconds", 2)  # warm, as the Java servers need
@@ -158,7 +158,7 @@ def row_zk(make, out, quick):
 def row_kafka(make, out, quick, rows):
     stack = make()
     zk, zk_port = stack.zookeeper()
-    wait_until(lambda: ruok(zk_port), "ensemble", 60, zk)
+    wait_until(lambda: serves_sessions(zk_port), "ensemble", 60, zk)
     broker, port = stack.broker(zk_port)
     wait_until(lambda: first_record_acknowledged(port), "first record", 60, broker)
     at = f"127.0.0.1:{port}"

@@ -127,6 +127,18 @@ def ruok(port):
     return False
 
 
+def serves_sessions(port):
+    """srvr names a mode; Apache's ruok answers before sessions are taken."""
+    with contextlib.suppress(OSError):
+        with socket.create_connection(("127.0.0.1", port), 0.5) as s:
+            s.sendall(b"srvr")
+            text = b""
+            while more := s.recv(4096):
+                text += more
+            return b"Mode:" in text
+    return False
+
+
 def kafka_request(port, api_key, version, body, timeout=2.0):
     """One request with a v1 header; the answer after its correlation id."""
     with socket.create_connection(("127.0.0.1", port), timeout) as s:
