@@ -266,7 +266,7 @@ class Run {
     if (dice < 82) return stall_disk();
     if (dice < 87)
       return simulator_.reset_connections("broker", prng_.chance(0.5) ? "zk" : some_client());
-    if (dice < 92) return consumers_[prng_.below(consumers_.size())]->vanish();
+    if (dice < 88) return consumers_[prng_.below(consumers_.size())]->vanish();
     if (dice < 95 && flushes_) return break_disk();
     if (dice < 97)
       return simulator_.set_wall_skew(prng_.chance(0.5) ? "broker" : "zk",
@@ -354,10 +354,14 @@ class Run {
     ++outcome_.disk_faults;
     disk_fails_ = true;
     sim::DiskFault fault;
-    fault.call = prng_.chance(0.5) ? sim::DiskCall::sync : sim::DiskCall::write;
-    fault.path_part = ".log";
+    constexpr sim::DiskCall kCalls[] = {sim::DiskCall::sync,     sim::DiskCall::write,
+                                        sim::DiskCall::open,     sim::DiskCall::read,
+                                        sim::DiskCall::sync_dir, sim::DiskCall::rename};
+    constexpr const char* kParts[] = {".log", ".log", "checkpoint", ".snapshot", "__consumer", ""};
+    fault.call = kCalls[prng_.below(prng_.chance(0.5) ? 2 : std::size(kCalls))];
+    fault.path_part = kParts[prng_.below(std::size(kParts))];
     fault.code = prng_.chance(0.5) ? Errc::io : Errc::no_space;
-    fault.skip = prng_.below(5);
+    fault.skip = prng_.below(8);
     fault.count = 1;
     simulator_.inject("broker", fault);
     pass(prng_.between(1, 1000));
