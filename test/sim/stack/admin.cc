@@ -19,8 +19,8 @@ Admin::Admin(rt::World world, std::map<std::string, int32_t> traffic, int others
       others_(others) {}
 
 std::string Admin::describe() const {
-  return fmt::format("admin wanted={} others={} victim={} last={}", wanted_.size(), others_,
-                     victim_, kmsg::error_name(last_error_));
+  return fmt::format("admin wanted={} others={} victim={} fill={} audit={} last={}", wanted_.size(),
+                     others_, victim_, to_fill_, to_audit_, kmsg::error_name(last_error_));
 }
 
 void Admin::step() {

@@ -230,6 +230,9 @@ void Consumer::on_offsets(const kmsg::OffsetFetchResponse& response,
         CommittedOffsetNeverRegresses::judge(tp, known->second, partition.committed_offset,
                                              "fetched", history_);
       position_[tp] = committed_[tp] = std::max<int64_t>(partition.committed_offset, 0);
+      // A commit without an answer may be there; once read it is as good as acknowledged.
+      if (partition.committed_offset > 0)
+        history_.committed[tp] = std::max(history_.committed[tp], partition.committed_offset);
     }
   state_ = State::reading;
   step();
@@ -266,6 +269,7 @@ void Consumer::commit() {
     one.committed_metadata = "";
   }
   commit_at_ = after_ms(world_.loop.now(), options_.commit_every_ms);
+  history_.note(fmt::format("{} commits {}", name_, sent.size()));
   link_.call<kmsg::OffsetCommitResponse>(
       request, 7, 6000,
       [this, sent, floor = history_.committed](kmsg::OffsetCommitResponse* response) mutable {

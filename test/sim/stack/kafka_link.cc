@@ -20,18 +20,20 @@ void KafkaLink::begin(wire::Writer& writer, int16_t api, int16_t version, bool f
 }
 
 void KafkaLink::exchange(wire::Writer request, int64_t timeout_ms, Fn<void(const Buffer*)> done) {
-  OTTLA_CHECK(!done_);
   request.patch_i32(0, static_cast<int32_t>(request.size() - 4));
-  done_ = std::move(done);
+  done_.push_back(std::move(done));
+  timeout_ms_ = timeout_ms;
   deadline_->arm_at(after_ms(world_.loop.now(), timeout_ms));
   if (connection_) return connection_->send(request.take());
-  request_ = request.take();
+  unsent_.push_back(request.take());
+  if (attempt_) return;
   attempt_ =
       world_.net.connect({"broker", 9092}, [this](Result<std::unique_ptr<rt::Connection>> got) {
         if (!got) return fail();
         connection_ = std::move(*got);
         in_.clear();
-        connection_->send(std::move(request_));
+        for (Buffer& one : unsent_) connection_->send(std::move(one));
+        unsent_.clear();
         read_more();
       });
 }
@@ -45,34 +47,40 @@ void KafkaLink::read_more() {
 
 void KafkaLink::on_bytes(size_t count) {
   in_.append(chunk_.bytes().first(count));
-  if (in_.size() >= 4) {
+  while (in_.size() >= 4) {
     auto length = static_cast<size_t>(load_be<int32_t>(in_.data()));
-    if (in_.size() - 4 >= length) {
-      if (!done_ || in_.size() - 4 > length) {  // nothing was asked that this could answer
-        ++garbage_;
-        return fail();
-      }
-      Buffer frame(in_.bytes().subspan(4, length));
-      in_.clear();
-      deadline_->cancel();
-      read_more();
-      return std::exchange(done_, nullptr)(&frame);
+    if (in_.size() - 4 < length) break;
+    if (done_.empty()) {  // nothing was asked that this could answer
+      ++garbage_;
+      return fail();
     }
+    Buffer frame(in_.bytes().subspan(4, length));
+    in_.consume(4 + length);
+    auto done = std::move(done_.front());
+    done_.pop_front();
+    if (done_.empty()) {
+      deadline_->cancel();
+    } else {
+      deadline_->arm_at(after_ms(world_.loop.now(), timeout_ms_));
+    }
+    done(&frame);
+    if (!connection_) return;
   }
   read_more();
 }
 
 void KafkaLink::fail() {
-  auto done = std::exchange(done_, nullptr);
+  auto lost = std::exchange(done_, {});
   drop();
-  if (done) done(nullptr);
+  for (auto& done : lost) done(nullptr);
 }
 
 void KafkaLink::drop() {
   deadline_->cancel();
   attempt_.reset();
   connection_.reset();
-  done_ = nullptr;
+  unsent_.clear();
+  done_.clear();
 }
 
 }  // namespace ottla::test

@@ -2,6 +2,7 @@
 // its time. Connects when asked for something; after a failure the next request connects anew.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -26,13 +27,14 @@ class KafkaLink {
     constexpr int16_t kApiVersions = 18;
     bool tagged_header = version >= Request::kFlexibleFrom && Request::kApiKey != kApiVersions;
     exchange(std::move(writer), timeout_ms,
-             [this, version, tagged_header, done = std::move(done)](const Buffer* frame) mutable {
+             [this, version, tagged_header, asked = correlation_,
+              done = std::move(done)](const Buffer* frame) mutable {
                if (frame == nullptr) return done(nullptr);
                wire::Reader reader(frame->bytes());
                kmsg::ResponseHeader header;
                Response response;
                if (!header.decode(reader, tagged_header ? 1 : 0) ||
-                   header.correlation_id != correlation_ || !response.decode(reader, version) ||
+                   header.correlation_id != asked || !response.decode(reader, version) ||
                    reader.remaining() != 0) {
                  ++garbage_;
                  return done(nullptr);
@@ -40,7 +42,7 @@ class KafkaLink {
                done(&response);
              });
   }
-  void drop();  // closes; the pending call is forgotten
+  void drop();  // closes; pending calls are forgotten
   bool connected() const { return connection_ != nullptr; }
   int garbage() const { return garbage_; }
 
@@ -56,8 +58,9 @@ class KafkaLink {
   std::unique_ptr<rt::Net::Attempt> attempt_;
   std::unique_ptr<rt::Connection> connection_;
   std::unique_ptr<rt::Timer> deadline_;
-  Buffer request_;
-  Fn<void(const Buffer*)> done_;
+  std::vector<Buffer> unsent_;  // until there is a connection
+  std::deque<Fn<void(const Buffer*)>> done_;
+  int64_t timeout_ms_ = 0;
   Buffer chunk_ = Buffer(16 << 10);
   Buffer in_;
   int32_t correlation_ = 0;

@@ -1,5 +1,7 @@
 #include "test/sim/stack/producer.h"
 
+#include <algorithm>
+
 #include "broker/record/batch_builder.h"
 #include "proto/kafka/api_versions.h"
 #include "proto/kafka/init_producer_id.h"
@@ -111,7 +113,9 @@ void Producer::make_batches() {
   auto all = history_.partitions();
   for (uint64_t i = 1 + prng_.below(2); i > 0; --i) {
     const TopicPartition& tp = all[prng_.below(all.size())];
-    if (!pending_.contains(tp)) pending_[tp] = make_batch(tp);
+    if (pending_.contains(tp)) continue;
+    for (int64_t batches = prng_.between(1, options_.window); batches > 0; --batches)
+      pending_[tp].push_back(make_batch(tp));
   }
 }
 
@@ -132,52 +136,91 @@ Producer::Batch Producer::make_batch(const TopicPartition& tp) {
     builder.append(world_.loop.wall_ms(), std::nullopt, as_bytes(batch.values.back()));
   }
   OTTLA_CHECK(builder.finish(batch.bytes));
+  batch.last_sequence = next - 1;
   return batch;
 }
 
+// The first batches of all partitions make the first request, the second ones the next.
 void Producer::send() {
-  kmsg::ProduceRequest request;
-  request.acks = -1;
-  request.timeout_ms = 2000;
-  for (const auto& [tp, batch] : pending_) {
-    if (request.topic_data.empty() || request.topic_data.back().name != tp.topic)
-      request.topic_data.emplace_back().name = tp.topic;
-    auto& data = request.topic_data.back().partition_data.emplace_back();
-    data.index = tp.partition;
-    data.records = kmsg::Records::of(batch.bytes);
-  }
-  link_.call<kmsg::ProduceResponse>(request, options_.version, 3000,
-                                    [this](kmsg::ProduceResponse* response) {
-                                      if (response != nullptr) return on_answer(*response);
-                                      looked_up_ = false;
-                                      lost();
-                                    });
-}
-
-void Producer::on_answer(const kmsg::ProduceResponse& response) {
-  for (const auto& topic : response.responses)
-    for (const auto& partition : topic.partition_responses) {
-      if (partition.error_code == ErrorCode::none) {
-        acknowledged({topic.name, partition.index}, partition.base_offset);
-        continue;
-      }
-      last_error_ = partition.error_code;
-      looked_up_ = false;
-      if (!is_passing(last_error_)) return unexpected("Produce", last_error_);
+  size_t rounds = 0;
+  for (const auto& [tp, batches] : pending_) rounds = std::max(rounds, batches.size());
+  in_flight_ = static_cast<int>(rounds);
+  lost_one_ = false;
+  for (size_t round = 0; round < rounds; ++round) {
+    kmsg::ProduceRequest request;
+    request.acks = -1;
+    request.timeout_ms = 2000;
+    for (const auto& [tp, batches] : pending_) {
+      if (round >= batches.size()) continue;
+      if (request.topic_data.empty() || request.topic_data.back().name != tp.topic)
+        request.topic_data.emplace_back().name = tp.topic;
+      auto& data = request.topic_data.back().partition_data.emplace_back();
+      data.index = tp.partition;
+      data.records = kmsg::Records::of(batches[round].bytes);
     }
-  again(pending_.empty() ? prng_.between(0, options_.pause_max_ms) : 50);
+    link_.call<kmsg::ProduceResponse>(request, options_.version, 3000,
+                                      [this, round](kmsg::ProduceResponse* response) {
+                                        if (response != nullptr) on_answer(round, *response);
+                                        lost_one_ |= response == nullptr;
+                                        if (--in_flight_ == 0) end_round();
+                                      });
+  }
 }
 
-void Producer::acknowledged(const TopicPartition& tp, int64_t base_offset) {
-  auto batch = pending_.find(tp);
-  if (batch == pending_.end())
+void Producer::on_answer(size_t round, const kmsg::ProduceResponse& response) {
+  for (const auto& topic : response.responses)
+    for (const auto& partition : topic.partition_responses)
+      on_partition({topic.name, partition.index}, round, partition.error_code,
+                   partition.base_offset);
+}
+
+void Producer::on_partition(const TopicPartition& tp, size_t round, ErrorCode error,
+                            int64_t base_offset) {
+  auto found = pending_.find(tp);
+  if (found == pending_.end() || round >= found->second.size())
     return history_.violated("AnswersFitRequests", name_ + ": an answer for " + tp.to_string());
+  std::vector<Batch>& batches = found->second;
+  if (error != ErrorCode::none) {
+    history_.note(fmt::format("{} refused {} round {}: {}", name_, tp.to_string(), round,
+                              kmsg::error_name(error)));
+    last_error_ = error;
+    looked_up_ = false;
+    // Behind a batch that was refused the next ones are out of order.
+    if (error == ErrorCode::out_of_order_sequence_number) {
+      batches[round].out_of_order =
+          round == 0 || batches[round - 1].done || batches[round - 1].out_of_order;
+      return;
+    }
+    if (!is_passing(error)) unexpected("Produce", error);
+    return;
+  }
   history_.note(fmt::format("{} acked {} at {}", name_, tp.to_string(), base_offset));
-  for (std::string& value : batch->second.values) {
-    history_.acked[tp].push_back({base_offset++, std::move(value)});
+  batches[round].done = true;
+  acked_through_[tp] = std::max(acked_through_[tp], batches[round].last_sequence);
+  for (const std::string& value : batches[round].values) {
+    history_.acked[tp].push_back({base_offset++, value});
     ++history_.produced;
   }
-  pending_.erase(batch);
+}
+
+void Producer::end_round() {
+  for (auto at = pending_.begin(); at != pending_.end();) {
+    // As with Apache, a start knows of each producer's last batch alone when a snapshot was its
+    // source. A repetition of an earlier one is refused; that a later one is there says that it was
+    // written.
+    for (Batch& batch : at->second) {
+      if (!std::exchange(batch.out_of_order, false)) continue;
+      batch.done = batch.last_sequence < acked_through_[at->first];
+      if (!batch.done && !lost_one_) unexpected("Produce", ErrorCode::out_of_order_sequence_number);
+    }
+    std::erase_if(at->second, [](const Batch& batch) { return batch.done; });
+    at = at->second.empty() ? pending_.erase(at) : std::next(at);
+  }
+  if (lost_one_) {
+    looked_up_ = false;
+    return lost();
+  }
+  again(pending_.empty() ? prng_.between(0, options_.pause_max_ms) : 50);
 }
 
 }  // namespace ottla::test

@@ -178,6 +178,7 @@ class Run {
       test::ProducerOptions options;
       options.number = i;
       options.idempotent = prng_.chance(0.7);
+      options.window = options.idempotent ? static_cast<int>(prng_.between(1, 5)) : 1;
       options.requests = static_cast<int>(prng_.between(20, 120));
       options.codec =
           static_cast<compress::Codec>(prng_.chance(0.6) ? 0 : prng_.below(compress::kCodecCount));
