@@ -163,7 +163,11 @@ int latency(const Options& given) {
   size_t sequence = 0;
   auto send = [&] {
     std::memcpy(bytes.data(), &sequence, sizeof sequence);
-    if (rd_kafka_produce(topic, 0, RD_KAFKA_MSG_F_COPY, bytes.data(), o.size, nullptr, 0, nullptr) != 0) die("produce failed");
+    // The topic may still be in the making.
+    for (double until = now_s() + 10; rd_kafka_produce(topic, 0, RD_KAFKA_MSG_F_COPY, bytes.data(), o.size, nullptr, 0, nullptr) != 0;) {
+      if (now_s() > until) die(rd_kafka_err2str(rd_kafka_last_error()));
+      rd_kafka_poll(producer, 50);
+    }
   };
   auto arrived = [&](int timeout_ms) {
     rd_kafka_message_t* message = rd_kafka_consumer_poll(consumer, timeout_ms);
