@@ -2,13 +2,13 @@
 # Data directories both ways: Apache's tools read our logs and snapshots, Apache's server starts on our
 # directory, ours on Apache's, and back, and the tree is the same each time.
 #
-#   OTTLA_PEERS_LIB=DIR   the jars of Apache ZooKeeper 3.8 or 3.9 (default /opt/peers/lib)
+#   OTTLA_PEERS_LIB=DIR   the jars of Apache ZooKeeper 3.8 or 3.9 (default build/peers, where other tests fetch them through Maven)
 #   OTTLA_ZK_SERVER=CMD   what runs our server on a zoo.cfg (default dist/bin/ottla zookeeper)
 #   OTTLA_TEST_PORT=N     first of two ports to use (default 23990)
 # Exit: 0 passed, 77 cannot be run here, else failed.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
-lib=${OTTLA_PEERS_LIB:-/opt/peers/lib}
+lib=${OTTLA_PEERS_LIB:-$root/build/peers}
 server=${OTTLA_ZK_SERVER:-$root/dist/bin/ottla zookeeper}
 port=${OTTLA_TEST_PORT:-23990}
 ls "$lib"/zookeeper-[0-9]*.jar >/dev/null 2>&1 || { echo "skipped: no ZooKeeper jars in $lib (set OTTLA_PEERS_LIB)"; exit 77; }
