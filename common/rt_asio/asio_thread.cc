@@ -54,10 +54,14 @@ AsioThread::~AsioThread() {
   }
   if (!thread_.joinable()) return;
   shared_->context.stop();
-  if (resolving)
-    thread_.detach();
-  else
+  if (!resolving) {
     thread_.join();
+    return;
+  }
+  // A look-up cannot be broken off, and the context's destructor waits for it. Whoever lets go last runs
+  // that destructor: the context's thread or this one, but never the caller.
+  thread_.detach();
+  std::thread([last = std::move(shared_)] {}).detach();
 }
 
 void AsioThread::start() {

@@ -169,12 +169,16 @@ int latency(const Options& given) {
       rd_kafka_poll(producer, 50);
     }
   };
+  // True once the record of this sequence came; earlier ones that come late are passed over.
   auto arrived = [&](int timeout_ms) {
-    rd_kafka_message_t* message = rd_kafka_consumer_poll(consumer, timeout_ms);
-    if (message == nullptr) return false;
-    bool mine = message->err == 0 && message->len == o.size && std::memcmp(message->payload, &sequence, sizeof sequence) == 0;
-    rd_kafka_message_destroy(message);
-    return mine;
+    for (double until = now_s() + timeout_ms / 1e3, left = timeout_ms / 1e3; left > 0; left = until - now_s()) {
+      rd_kafka_message_t* message = rd_kafka_consumer_poll(consumer, static_cast<int>(left * 1e3) + 1);
+      if (message == nullptr) return false;
+      bool mine = message->err == 0 && message->len == o.size && std::memcmp(message->payload, &sequence, sizeof sequence) == 0;
+      rd_kafka_message_destroy(message);
+      if (mine) return true;
+    }
+    return false;
   };
   // The consumer stands at the end once a first record came through.
   for (double until = now_s() + 30; ++sequence, send(), !arrived(200);)
