@@ -261,21 +261,25 @@ def java():
     return need("java")
 
 
-def peers():
-    """The class path of the Apache jars: OTTLA_PEERS_LIB, or fetched once through Maven into build/peers; else a skip."""
-    given = os.environ.get("OTTLA_PEERS_LIB")
-    if given:
-        return os.path.join(given, "*")
+def peers(name=None):
+    """The class path of a pinned set of Apache's jars, fetched once through Maven into build/; else a skip.
+    None: Kafka 3.9 with ZooKeeper 3.8 (pom.xml); "zookeeper-3.9", "clients-2.8", "clients-4.2": pom-NAME.xml.
+    OTTLA_PEERS_LIB names a folder that has the first, OTTLA_PEERS a folder with NAME/lib for the others."""
     java()
-    lib = os.path.join(ROOT, "build", "peers")
+    if name is None and (given := os.environ.get("OTTLA_PEERS_LIB")):
+        return os.path.join(given, "*")
+    if name and os.path.isdir(given := os.path.join(os.environ.get("OTTLA_PEERS", "/nonexistent"), name, "lib")):
+        return os.path.join(given, "*")
+    suffix = f"-{name}" if name else ""
+    lib = os.path.join(ROOT, "build", "peers" + suffix)
     if not os.path.isdir(lib):
         maven = need("mvn")
         fetched = lib + f".{os.getpid()}"
-        done = run([maven, "-q", "-f", os.path.join(ROOT, "test", "interop", "pom.xml"), "dependency:copy-dependencies",
+        done = run([maven, "-q", "-f", os.path.join(ROOT, "test", "interop", f"pom{suffix}.xml"), "dependency:copy-dependencies",
                     f"-DoutputDirectory={fetched}"], timeout=300, check=False)
         if done.returncode != 0:
             shutil.rmtree(fetched, ignore_errors=True)
-            skip("Maven cannot fetch the Apache jars")
+            skip(f"Maven cannot fetch the Apache jars of pom{suffix}.xml")
         try:
             os.rename(fetched, lib)
         except OSError:
@@ -283,13 +287,40 @@ def peers():
     return os.path.join(lib, "*")
 
 
-def java_command(main, *args, heap="256m", log_level="WARN"):
+def java_command(main, *args, heap="256m", log_level="WARN", lib=None, jvm=()):
+    """The command of a Java program; lib: a set of peers()."""
     directory = tmp_dir()
     log4j = os.path.join(directory, "log4j.properties")
     with open(log4j, "w") as f:
         f.write(f"log4j.rootLogger={log_level}, A\nlog4j.appender.A=org.apache.log4j.ConsoleAppender\nlog4j.appender.A.target=System.err\n"
                 "log4j.appender.A.layout=org.apache.log4j.PatternLayout\nlog4j.appender.A.layout.ConversionPattern=[%d] %p %m (%c)%n\n")
-    return [java(), f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j.configuration=file:{log4j}", "-cp", peers(), main, *args]
+    return [java(), f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j.configuration=file:{log4j}", *jvm, "-cp", peers(lib), main, *args]
+
+
+class ApacheEnsemble(Ensemble):
+    """Apache ZooKeeper, version "3.8" or "3.9", on a directory of its own. jvm: properties, such as -Dzookeeper.forceSync=no."""
+
+    def __init__(self, version="3.9", directory=None, port=None, extra="", jvm=(), heap="384m"):
+        self.command = lambda config: java_command("org.apache.zookeeper.server.quorum.QuorumPeerMain", config, heap=heap, jvm=jvm,
+                                                   lib={"3.8": None, "3.9": "zookeeper-3.9"}[version])
+        super().__init__(directory, port, extra)
+
+    def start(self):
+        self.server = Process(self.command(self.config), os.path.join(self.directory, "zookeeper.log"))
+        wait_until(lambda: serves_sessions(self.port), "Apache ZooKeeper ready", timeout=60, server=self.server)
+
+
+class ApacheBroker(Broker):
+    """Apache Kafka 3.9 in ZooKeeper mode, configured as Broker is. After kill -9 it refuses to start until its session is over."""
+
+    def __init__(self, zookeeper_connect, directory=None, port=None, broker_id=0, extra="", jvm=(), heap="512m"):
+        self.command = lambda config: java_command("kafka.Kafka", config, heap=heap, jvm=jvm)
+        super().__init__(zookeeper_connect, directory, port, broker_id,
+                         "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n" + extra)
+
+    def start(self):
+        self.server = Process(self.command(self.config), os.path.join(self.directory, "broker.log"))
+        wait_until(lambda: serves_kafka(self.port), "Apache Kafka ready", timeout=60, server=self.server)
 
 
 def main(*tests):
