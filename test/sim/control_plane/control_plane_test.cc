@@ -101,7 +101,7 @@ struct Story {
     start_broker(sim.add_node("b"));
   }
   void start_server(rt::World world) {
-    auto config = zk::load_config("tickTime=500\ndataDir=/data\nclientPort=2181\n", "zoo.cfg", {});
+    auto config = zk::load_config("tickTime=500\ndataDir=/data\nclientPort=2181\npreAllocSize=64\n", "zoo.cfg", {});
     REQUIRE(config);
     server = std::make_unique<zk::Server>(world, config->config);
     auto started = server->start();
@@ -197,7 +197,10 @@ struct Story {
 TEST_CASE("control plane: any order of faults, then peace: everything acknowledged is there") {
   const char* fixed = std::getenv("OTTLA_SEED");
   uint64_t first = fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : 1;
-  uint64_t count = fixed != nullptr ? 1 : 12;
+  const char* many = std::getenv("OTTLA_SEEDS");
+  uint64_t count = many != nullptr    ? std::strtoull(many, nullptr, 10)
+                   : fixed != nullptr ? 1
+                                      : 12;
   size_t acknowledged = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     INFO("repeat with OTTLA_SEED=" << seed << " test_sim_control_plane");
