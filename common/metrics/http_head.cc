@@ -1,6 +1,7 @@
 // The request head: one line of method, target and version, then header lines, of which only those
 // that decide about the connection and a body matter here.
 #include <algorithm>
+#include <charconv>
 
 #include "common/metrics/http_server.h"
 
@@ -67,8 +68,18 @@ bool parse_target(std::string_view target, HttpRequest& request) {
     std::string name, value;
     if (!decode(pair.substr(0, equals), true, name)) return false;
     if (equals < pair.size() && !decode(pair.substr(equals + 1), true, value)) return false;
-    if (!name.empty()) request.query[name] = value;
+    if (!name.empty()) request.query.emplace(name, value);
   }
+  return true;
+}
+
+// Two lengths that differ are how one request is smuggled in another.
+bool take_length(std::string_view text, HttpRequest& request) {
+  uint64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return false;
+  if (request.headers.contains("content-length") && request.body_bytes != value) return false;
+  request.body_bytes = value;
   return true;
 }
 
@@ -99,13 +110,13 @@ ParsedHead parse_http_head(std::string_view head) {
     size_t colon = line.find(':');
     if (colon == std::string_view::npos || colon == 0) return refuse(400);
     std::string name = lower(line.substr(0, colon));
-    std::string value = lower(trimmed(line.substr(colon + 1)));
-    if (name == "connection" && value.find("close") != std::string::npos) parsed.keep_alive = false;
-    // A body would be taken for the next request; nobody here wants one.
-    if (name == "transfer-encoding" || (name == "content-length" && value != "0"))
-      return refuse(413);
+    std::string_view value = trimmed(line.substr(colon + 1));
+    if (name == "connection" && lower(value).find("close") != std::string::npos)
+      parsed.keep_alive = false;
+    if (name == "transfer-encoding") return refuse(411);
+    if (name == "content-length" && !take_length(value, parsed.request)) return refuse(400);
+    parsed.request.headers[name] = value;
   }
-  if (parsed.request.method != "GET" && parsed.request.method != "HEAD") parsed.status = 405;
   return parsed;
 }
 

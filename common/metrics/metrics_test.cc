@@ -1,3 +1,9 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <optional>
@@ -212,4 +218,100 @@ TEST_CASE("the same server on real sockets") {
            "POST / HTTP/1.1\r\nContent-Length: 9000\r\n\r\n" + std::string(9000, 'x'));
   REQUIRE(runtime.run_until([&] { return body.ended; }, 20'000));
   CHECK(status_of(body.received) == "HTTP/1.1 413 Content Too Large");
+}
+
+TEST_CASE("a client that ends its half after asking gets the whole answer, however large") {
+  rt_asio::AsioRuntime runtime;
+  HttpServer server(runtime.world());
+  std::string page(24 << 20, 'p');
+  server.route("/big", [&](const HttpRequest&) { return HttpResponse{200, "text/plain", page}; });
+  HttpServer::Reply later;
+  server.route_later("/later",
+                     [&](const HttpRequest&, HttpServer::Reply reply) { later = std::move(reply); });
+  REQUIRE(server.start({"127.0.0.1", 0}));
+  auto ask = [&](const std::string& request, bool answer_later) {
+    std::string received;
+    bool done = false;
+    runtime.world().disk.run_blocking(
+        [&] {
+          int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+          sockaddr_in to{};
+          to.sin_family = AF_INET;
+          to.sin_port = htons(server.port());
+          to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+          REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+          REQUIRE(::send(fd, request.data(), request.size(), MSG_NOSIGNAL) > 0);
+          ::shutdown(fd, SHUT_WR);
+          (void)::poll(nullptr, 0, 100);  // the server sees the end while its reply fills the socket
+          std::string chunk(1 << 20, '\0');
+          for (ssize_t got; (got = ::recv(fd, chunk.data(), chunk.size(), 0)) > 0;)
+            received.append(chunk, 0, static_cast<size_t>(got));
+          ::close(fd);
+        },
+        [&] { done = true; });
+    if (answer_later) {
+      REQUIRE(runtime.run_until([&] { return static_cast<bool>(later); }, 20'000));
+      auto timer = runtime.world().loop.make_timer([&] { later(HttpResponse{200, "text/plain", "late"}); });
+      timer->arm_at(after_ms(runtime.world().loop.now(), 50));
+      REQUIRE(runtime.run_until([&] { return done; }, 20'000));
+    }
+    REQUIRE(runtime.run_until([&] { return done && server.connections() == 0; }, 20'000));
+    return received;
+  };
+  for (const char* version : {"1.0", "1.1"}) {
+    std::string received = ask(std::string("GET /big HTTP/") + version + "\r\n\r\n", false);
+    CHECK(received.size() > page.size());
+    CHECK(ask(std::string("GET /later HTTP/") + version + "\r\n\r\n", true).ends_with("late"));
+    later = nullptr;
+  }
+}
+
+namespace {
+struct Gatherer final : HttpBody {
+  explicit Gatherer(std::string& into) : into(into) {}
+  Result<void> take(Bytes piece) override {
+    into += as_text(piece);
+    return into.size() > 1 << 20 ? fail(Errc::too_large, "x") : Result<void>();
+  }
+  void finish(Fn<void(HttpResponse)> reply) override {
+    reply(HttpResponse{200, "text/plain", std::to_string(into.size())});
+  }
+  std::string& into;
+};
+}  // namespace
+
+TEST_CASE("bodies go to routes that take them, in pieces, and nowhere else") {
+  Fixture f;
+  std::string taken;
+  f.server.route_body("/in", [&](const HttpRequest& request, HttpResponse& refusal) -> std::unique_ptr<HttpBody> {
+    taken.clear();
+    if (request.headers.contains("authorization")) return std::make_unique<Gatherer>(taken);
+    refusal.status = 401;
+    return nullptr;
+  });
+  std::string body(100'000, 'b');
+  auto post = [&](const std::string& headers, const std::string& content) {
+    return f.ask("POST /in HTTP/1.1\r\n" + headers + "Content-Length: " + std::to_string(content.size()) +
+                 "\r\n\r\n" + content + "GET /metrics HTTP/1.0\r\n\r\n");
+  };
+  std::string reply = post("Authorization: x\r\n", body);
+  CHECK(status_of(reply) == "HTTP/1.1 200 OK");
+  CHECK(taken == body);
+  CHECK(reply.find("100000") != std::string::npos);
+  CHECK(reply.ends_with("up 1\n"));  // and the connection goes on behind the body
+  CHECK(status_of(post("Authorization: x\r\n", "")) == "HTTP/1.1 200 OK");
+  CHECK(status_of(post("", body)) == "HTTP/1.1 401 Unauthorized");
+  CHECK(taken.empty());
+  CHECK(status_of(post("Authorization: x\r\n", std::string(2 << 20, 'b'))) ==
+        "HTTP/1.1 500 Internal Server Error");
+  CHECK(status_of(f.ask("POST /in HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")) ==
+        "HTTP/1.1 411 Length Required");
+  CHECK(status_of(f.ask("POST /metrics HTTP/1.0\r\n\r\n")) == "HTTP/1.1 405 Method Not Allowed");
+  CHECK(status_of(f.ask("TRACE /in HTTP/1.0\r\n\r\n")) == "HTTP/1.1 403 Forbidden");
+  CHECK(f.ask("OPTIONS /in HTTP/1.0\r\n\r\n").find("Allow: GET, HEAD, POST, OPTIONS\r\n") !=
+        std::string::npos);
+  CHECK(status_of(f.ask("POST /in HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")) ==
+        "HTTP/1.1 400 Bad Request");
+  f.sim.run_for(60 * kSecond);
+  CHECK(f.server.connections() == 0);
 }
