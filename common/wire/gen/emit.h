@@ -14,6 +14,9 @@ std::string emit_header(const File& file);
 std::string emit_source(const std::vector<const File*>& files);
 // json_to and fill of the messages of some schemas (test and tool code): one translation unit.
 std::string emit_debug_source(const std::vector<const File*>& files);
+// walk() of every message (walk.h), and its definitions for some schemas: test and tool code.
+std::string emit_walk_header(const std::vector<File>& files);
+std::string emit_walk_source(const std::vector<const File*>& files);
 
 // The table of APIs (api_key.h), and calls by key or name with every message included
 // (all_messages.h). Kafka dialect only; for Jute all_records.h visits records by name.

@@ -37,7 +37,9 @@ bool write_sources(const std::filesystem::path& dir, const std::vector<File>& fi
                                    all.begin() + std::min((i + 1) * each, all.size()));
     ok &= write_file(dir / fmt::format("messages_{}.cc", i), emit_source(group));
     ok &= write_file(dir / fmt::format("messages_debug_{}.cc", i), emit_debug_source(group));
+    ok &= write_file(dir / fmt::format("messages_walk_{}.cc", i), emit_walk_source(group));
   }
+  ok &= write_file(dir / "walk.h", emit_walk_header(files));
   if (files[0].dialect == Dialect::kafka) {
     ok &= write_file(dir / "api_key.h", emit_api_key_header(files));
     ok &= write_file(dir / "all_messages.h", emit_all_messages_header(files));
