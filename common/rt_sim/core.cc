@@ -47,22 +47,51 @@ EventId Core::schedule(Host& host, const Life* life, Instant at, const char* wha
   return id;
 }
 
+int64_t Host::elapsed_ns(Instant now) const {
+  int64_t since = now - clock_since;
+  return clock_base_ns + since + static_cast<int64_t>(__int128{since} * drift_ppm / 1'000'000);
+}
+
+Instant Host::virtual_time(Instant local) const {
+  int64_t ahead = local - clock_origin - clock_base_ns;
+  if (drift_ppm == 0) return clock_since + ahead;
+  // Never before the clock shows it.
+  return clock_since + (static_cast<int64_t>(__int128{ahead} * 1'000'000 / (1'000'000 + drift_ppm)) + 1);
+}
+
+// A paused process runs nothing; its machine does.
+std::map<EventId, Event>::iterator Host::next_event(Instant& at) {
+  auto best = queue.end();
+  for (auto event = queue.begin(); event != queue.end(); ++event) {
+    Instant due = event->second.life == nullptr ? event->first.at
+                                                : std::max(event->first.at, paused_until);
+    if (best == queue.end() || due < at) {
+      best = event;
+      at = due;
+    }
+    if (event->first.at >= paused_until || due == event->first.at) break;
+  }
+  return best;
+}
+
 bool Core::step() {
   // The earliest instant, and the hosts that have an event then.
   std::vector<Host*> ready;
+  Instant first_at;
   auto look = [&](Host& host) {
-    if (host.queue.empty()) return;
-    Instant at = host.queue.begin()->first.at;
-    if (!ready.empty() && at > ready.front()->queue.begin()->first.at) return;
-    if (!ready.empty() && at < ready.front()->queue.begin()->first.at) ready.clear();
+    Instant at;
+    if (host.queue.empty() || host.next_event(at) == host.queue.end()) return;
+    if (!ready.empty() && at > first_at) return;
+    if (!ready.empty() && at < first_at) ready.clear();
+    first_at = at;
     ready.push_back(&host);
   };
   for (auto& host : hosts) look(*host);
   if (outside) look(*outside);
   if (ready.empty()) return false;
   Host& host = *ready[ready.size() == 1 ? 0 : prng.below(ready.size())];
-  auto first = host.queue.begin();
-  Instant at = first->first.at;
+  Instant at;
+  auto first = host.next_event(at);
   at_this_instant = at == now ? at_this_instant + 1 : 0;
   OTTLA_CHECK(at_this_instant < 10'000'000, "virtual time stands still: a loop of posts");
   now = at;

@@ -70,12 +70,20 @@ struct Host {
   DiskImage disk;
   DiskOptions disk_options;
   std::vector<DiskFault> faults;
+  uint64_t disk_calls = 0, disk_faults_hit = 0;
   std::set<std::string> locks;
   std::map<uint16_t, std::shared_ptr<Listening>> listeners;
   uint16_t next_port = 40'000;
   int64_t wall_skew_ms = 0;
-  Instant clock_origin;  // what the node's monotonic clock adds to virtual time
+  // The node's monotonic clock: at virtual time clock_since it stood at clock_origin + clock_base,
+  // and goes (1 + drift_ppm / 1e6) as fast.
+  Instant clock_origin, clock_since;
+  int64_t clock_base_ns = 0, drift_ppm = 0;
+  int64_t elapsed_ns(Instant now) const;     // what the clock counted since the start
+  Instant virtual_time(Instant local) const;  // when the clock will show that
+  Instant paused_until;
   Life* life = nullptr;  // null: down
+  std::map<EventId, Event>::iterator next_event(Instant& at);  // end() when there is none
 };
 
 struct Life {

@@ -210,6 +210,37 @@ uint64_t bytes_below(const Inode& inode) {
 }
 }  // namespace
 
+namespace {
+void collect(const std::string& path, const InodePtr& inode,
+             std::vector<std::pair<std::string, InodePtr>>& into) {
+  if (!inode->is_directory) return into.emplace_back(path, inode), void();
+  for (const auto& [name, entry] : inode->entries) collect(path + "/" + name, entry, into);
+}
+}  // namespace
+
+std::vector<std::pair<std::string, InodePtr>> DiskImage::files() const {
+  std::vector<std::pair<std::string, InodePtr>> found;
+  collect("", root_, found);
+  return found;
+}
+
+std::optional<Decayed> DiskImage::decay(Prng& prng, const std::string& path_part) {
+  auto all = files();
+  std::erase_if(all, [&](const auto& file) {
+    return file.first.find(path_part) == std::string::npos || file.second->durable.empty() ||
+           file.second->durable.size() != file.second->bytes.size();
+  });
+  for (int tries = 0; tries < 20 && !all.empty(); ++tries) {
+    auto& [path, inode] = all[prng.below(all.size())];
+    uint64_t at = prng.below(inode->durable.size());
+    if (inode->dirty.contains(at / kSector) || inode->durable[at] != inode->bytes[at]) continue;
+    auto flip = static_cast<char>(1 << prng.below(8));
+    inode->durable[at] = inode->bytes[at] = static_cast<char>(inode->bytes[at] ^ flip);
+    return Decayed{path, at};
+  }
+  return std::nullopt;
+}
+
 uint64_t DiskImage::used_bytes() const { return bytes_below(*root_); }
 
 InodePtr DiskImage::survivor(const InodePtr& inode, Prng& prng, const DiskOptions& options) {

@@ -12,6 +12,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@
 namespace ottla::sim {
 
 struct DiskOptions;
+struct Decayed;
 
 constexpr uint64_t kSector = 512;
 
@@ -66,6 +68,9 @@ class DiskImage {
               const std::string& to_name);
   void sync_directory(const InodePtr& directory);
   uint64_t used_bytes() const;
+  // Every file, in the order of paths.
+  std::vector<std::pair<std::string, InodePtr>> files() const;
+  std::optional<Decayed> decay(Prng& prng, const std::string& path_part);
   // Power fails. Old inodes are no longer part of the disk.
   void crash(Prng& prng, const DiskOptions& options);
 

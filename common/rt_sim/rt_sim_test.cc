@@ -1,5 +1,7 @@
 // The simulator's promises: order, faults, and what a crash may do to a disk.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <set>
@@ -331,4 +333,92 @@ TEST_CASE("the fault plan: the n-th call, by path; a full disk; a failed sync is
   sim.crash("n");
   sim.restart("n");
   CHECK(content(sim, "/f").substr(0, 1) == "3");
+}
+
+TEST_CASE("a paused process runs nothing until it goes on, its machine accepts") {
+  Net net(1);
+  int64_t fired_ms = 0;
+  rt::World b = net.sim.world("b");
+  int64_t began_ms = b.loop.now().ms();
+  auto timer = b.loop.make_timer([&] { fired_ms = b.loop.now().ms() - began_ms; });
+  timer->arm_at(after_ms(b.loop.now(), 100));
+  net.sim.pause("b", 5 * kSecond);
+  Reader at_b(*net.server);
+  net.client->send(Buffer(as_bytes("hello")));
+  net.sim.run_for(4 * kSecond);
+  CHECK(fired_ms == 0);
+  CHECK(at_b.text.empty());
+  net.sim.run_for(2 * kSecond);
+  CHECK(fired_ms == 5000);
+  CHECK(at_b.text == "hello");
+}
+
+TEST_CASE("a drifting clock shows what its timers keep") {
+  for (int64_t ppm : {-200'000, -100, 100, 300'000}) {
+    Simulator sim(1);
+    rt::World n = sim.add_node("n");
+    sim.run_for(kSecond);
+    Instant before = n.loop.now();
+    sim.set_clock_drift("n", ppm);
+    CHECK(n.loop.now() == before);
+    int64_t early = 0, fired = 0;
+    Instant due = after_ms(before, 10'000);
+    auto timer = n.loop.make_timer([&] {
+      fired = sim.now().ns;
+      early = due - n.loop.now();
+    });
+    timer->arm_at(due);
+    sim.run_for(20 * kSecond);
+    CHECK(early <= 0);
+    CHECK(early > -10);
+    CHECK(std::abs((fired - kSecond) - 10 * kSecond * 1'000'000 / (1'000'000 + ppm)) < 1000);
+  }
+}
+
+TEST_CASE("disk: a failed write leaves any part of it; a misdirected one succeeds elsewhere") {
+  std::set<size_t> parts;
+  bool elsewhere = false;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    Simulator sim(seed);
+    rt::World n = sim.add_node("n");
+    auto file = *n.disk.open("/f", rt::OpenMode::create);
+    auto other = *n.disk.open("/g", rt::OpenMode::create);
+    REQUIRE(other->write_at(0, as_bytes(std::string(4096, '.'))));
+    bool fails = seed % 2 == 0;
+    sim.inject("n", {.call = sim::DiskCall::write,
+                     .count = 1,
+                     .defect = fails ? sim::DiskFault::Defect::fail
+                                     : sim::DiskFault::Defect::misdirect});
+    CHECK(file->write_at(0, as_bytes("0123456789")).has_value() == !fails);
+    CHECK(sim.disk_faults_hit("n") == 1);
+    std::string here = content(sim, "/f");
+    if (fails) {
+      CHECK(std::string("0123456789").starts_with(here));
+      parts.insert(here.size());
+    } else {
+      CHECK(here.size() == 10);
+      elsewhere |= content(sim, "/g").find("0123456789") != std::string::npos;
+      CHECK(content(sim, "/g").size() == 4096);
+    }
+  }
+  CHECK(parts.size() > 3);
+  CHECK(elsewhere);
+}
+
+TEST_CASE("disk: decay changes one synced byte, for good") {
+  Simulator sim(3);
+  rt::World n = sim.add_node("n");
+  CHECK_FALSE(sim.decay("n", "f"));
+  auto file = *n.disk.open("/f", rt::OpenMode::create);
+  REQUIRE(file->write_at(0, as_bytes(std::string(1000, 'a'))));
+  CHECK_FALSE(sim.decay("n", "f"));  // not synced: a crash may lose it anyway
+  REQUIRE(file->sync_now());
+  REQUIRE(n.disk.sync_dir("/"));
+  auto decayed = sim.decay("n", "f");
+  REQUIRE(decayed);
+  sim.crash("n");
+  sim.restart("n");
+  std::string now = content(sim, "/f");
+  CHECK(std::count(now.begin(), now.end(), 'a') == 999);
+  CHECK(now[decayed->offset] != 'a');
 }

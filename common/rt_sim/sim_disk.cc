@@ -15,11 +15,12 @@ std::unexpected<Error> down(const std::string& path) {
   return fail(Errc::closed, path + ": the node is down");
 }
 
-// Whether a fault of the plan hits this call.
-Result<void> check_faults(Life& life, DiskCall call, const char* verb, const std::string& path) {
-  if (!life.alive()) return down(path);
+// The fault of the plan that hits this call, if one does.
+DiskFault* hit_by(Life& life, DiskCall call, const char* verb, const std::string& path) {
+  ++life.host.disk_calls;
   for (DiskFault& fault : life.host.faults) {
     if (fault.call != DiskCall::any && fault.call != call) continue;
+    if (fault.defect == DiskFault::Defect::misdirect && call != DiskCall::write) continue;
     if (path.find(fault.path_part) == std::string::npos) continue;
     if (fault.skip > 0) {
       --fault.skip;
@@ -27,9 +28,17 @@ Result<void> check_faults(Life& life, DiskCall call, const char* verb, const std
     }
     if (fault.count == 0 || !life.core.prng.chance(fault.chance)) continue;
     --fault.count;
-    life.core.trace(&life.host, "disk fault", path);
-    return fail(fault.code, fmt::format("{} {}: injected fault", verb, path));
+    ++life.host.disk_faults_hit;
+    life.core.trace(&life.host, "disk fault", fmt::format("{} {}", verb, path));
+    return &fault;
   }
+  return nullptr;
+}
+
+Result<void> check_faults(Life& life, DiskCall call, const char* verb, const std::string& path) {
+  if (!life.alive()) return down(path);
+  if (DiskFault* fault = hit_by(life, call, verb, path))
+    return fail(fault->code, fmt::format("{} {}: injected fault", verb, path));
   return {};
 }
 
@@ -51,7 +60,10 @@ class SimFile final : public rt::File, public std::enable_shared_from_this<SimFi
   }
 
   Result<void> write_at(uint64_t offset, std::span<const Bytes> pieces) override {
-    OTTLA_TRY(may_write(DiskCall::write, "write"));
+    if (!writable_) return fail(Errc::invalid, fmt::format("write {}: opened to read", path_));
+    if (!life_.alive()) return down(path_);
+    if (DiskFault* fault = hit_by(life_, DiskCall::write, "write", path_))
+      return write_badly(*fault, offset, pieces);
     for (Bytes piece : pieces) {
       OTTLA_TRY(reserve(offset + piece.size()));
       life_.core.mix(offset);
@@ -75,7 +87,7 @@ class SimFile final : public rt::File, public std::enable_shared_from_this<SimFi
   }
 
   Result<void> truncate(uint64_t size) override {
-    OTTLA_TRY(may_write(DiskCall::write, "truncate"));
+    OTTLA_TRY(may_write(DiskCall::truncate, "truncate"));
     OTTLA_TRY(reserve(size));
     inode_->resize(size);
     touch();
@@ -88,6 +100,30 @@ class SimFile final : public rt::File, public std::enable_shared_from_this<SimFi
   }
 
  private:
+  // A part of it, then the error; or all of it, elsewhere.
+  Result<void> write_badly(const DiskFault& fault, uint64_t offset, std::span<const Bytes> pieces) {
+    std::string whole;
+    for (Bytes piece : pieces) whole += as_text(piece);
+    Prng& prng = life_.core.prng;
+    if (fault.defect == DiskFault::Defect::fail) {
+      uint64_t part = prng.chance(0.5) ? 0 : prng.below(whole.size() + 1);
+      inode_->write(offset, as_bytes(whole).first(part));
+      return fail(fault.code, fmt::format("write {}: injected fault after {} of {} bytes", path_,
+                                          part, whole.size()));
+    }
+    InodePtr target = inode_;
+    if (auto files = life_.host.disk.files(); prng.chance(0.5) && !files.empty())
+      target = files[prng.below(files.size())].second;
+    uint64_t sectors = std::max<uint64_t>(target->bytes.size() / kSector, 1);
+    uint64_t at = prng.below(sectors) * kSector + offset % kSector;
+    // A disk does not know of files: it grows none.
+    uint64_t fits = target->bytes.size() > at ? target->bytes.size() - at : 0;
+    target->write(at, as_bytes(whole).first(std::min<uint64_t>(fits, whole.size())));
+    if (offset + whole.size() > inode_->bytes.size()) inode_->resize(offset + whole.size());
+    touch();
+    return {};
+  }
+
   Result<void> may_write(DiskCall call, const char* verb) {
     if (!writable_) return fail(Errc::invalid, fmt::format("{} {}: opened to read", verb, path_));
     return check_faults(life_, call, verb, path_);
@@ -211,7 +247,7 @@ class SimDisk final : public rt::Disk {
   }
 
   Result<void> make_dirs(const std::string& path) override {
-    OTTLA_TRY(check_faults(life_, DiskCall::open, "make directory", path));
+    OTTLA_TRY(check_faults(life_, DiskCall::make_dir, "make directory", path));
     if (InodePtr inode = image().find(path)) {
       if (inode->is_directory) return {};
       return fail(Errc::exists, "make directory " + path + ": File exists");
@@ -236,7 +272,7 @@ class SimDisk final : public rt::Disk {
   }
 
   Result<std::vector<std::string>> list(const std::string& path) override {
-    OTTLA_TRY(check_faults(life_, DiskCall::read, "list", path));
+    OTTLA_TRY(check_faults(life_, DiskCall::list, "list", path));
     InodePtr inode = image().find(path);
     if (!inode || !inode->is_directory) return missing("list", path);
     std::vector<std::string> names;
@@ -245,7 +281,7 @@ class SimDisk final : public rt::Disk {
   }
 
   Result<rt::FileInfo> stat(const std::string& path) override {
-    if (!life_.alive()) return down(path);
+    OTTLA_TRY(check_faults(life_, DiskCall::stat, "stat", path));
     InodePtr inode = image().find(path);
     if (!inode) return missing("stat", path);
     return rt::FileInfo{inode->is_directory, inode->bytes.size(), inode->modified_wall_ms};
@@ -273,6 +309,8 @@ class SimDisk final : public rt::Disk {
     if (!life_.alive()) return;
     Core& core = life_.core;
     Instant first = core.now + core.prng.between(10'000, 1'000'000);
+    const DiskOptions& options = life_.host.disk_options;
+    if (core.prng.chance(options.sync_stall)) first = first + options.stall_ns;
     core.schedule(life_.host, &life_, first, "blocking work",
                   [this, work = std::move(work), done = std::move(done)]() mutable {
                     work();

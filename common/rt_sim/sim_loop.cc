@@ -19,7 +19,7 @@ class SimTimer final : public rt::Timer {
   void arm_at(Instant at) override {
     cancel();
     if (!life_.alive()) return;
-    Instant when{at.ns - life_.host.clock_origin.ns};
+    Instant when = life_.host.virtual_time(at);
     state_->armed = true;
     state_->id = life_.core.schedule(life_.host, &life_, when, "timer", [state = state_] {
       state->armed = false;
@@ -52,9 +52,10 @@ class SimTimer final : public rt::Timer {
 class SimLoop final : public rt::Loop {
  public:
   explicit SimLoop(Life& life) : life_(life) {}
-  Instant now() const override { return life_.core.now + life_.host.clock_origin.ns; }
+  Instant now() const override { return life_.host.clock_origin + life_.host.elapsed_ns(life_.core.now); }
   int64_t wall_ms() const override {
-    return life_.core.options.wall_origin_ms + life_.core.now.ms() + life_.host.wall_skew_ms;
+    return life_.core.options.wall_origin_ms + life_.host.elapsed_ns(life_.core.now) / 1'000'000 +
+           life_.host.wall_skew_ms;
   }
   void post(Fn<void()> work) override {
     if (!life_.alive()) return;

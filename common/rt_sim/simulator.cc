@@ -32,6 +32,7 @@ rt::World Simulator::restart(const std::string& name) {
   Host& host = core_->host(name);
   OTTLA_CHECK(host.life == nullptr, "the node is down");
   core_->trace(&host, "start");
+  host.paused_until = {};
   core_->lives.push_back(std::make_unique<Life>(*core_, host));
   host.life = core_->lives.back().get();
   return host.life->world();
@@ -60,6 +61,20 @@ rt::World Simulator::world(const std::string& name) {
 
 void Simulator::set_wall_skew(const std::string& name, int64_t ms) {
   core_->host(name).wall_skew_ms = ms;
+}
+
+void Simulator::set_clock_drift(const std::string& name, int64_t ppm) {
+  Host& host = core_->host(name);
+  core_->trace(&host, "clock drift", std::to_string(ppm));
+  host.clock_base_ns = host.elapsed_ns(core_->now);
+  host.clock_since = core_->now;
+  host.drift_ppm = ppm;
+}
+
+void Simulator::pause(const std::string& name, int64_t ns) {
+  Host& host = core_->host(name);
+  core_->trace(&host, "pause", std::to_string(ns));
+  host.paused_until = std::max(host.paused_until, core_->now + ns);
 }
 
 // -------------------------------------------------------------------------------------------- time
@@ -135,6 +150,19 @@ void Simulator::inject(const std::string& name, DiskFault fault) {
   core_->host(name).faults.push_back(std::move(fault));
 }
 void Simulator::clear_faults(const std::string& name) { core_->host(name).faults.clear(); }
+uint64_t Simulator::disk_calls(const std::string& name) const {
+  return core_->host(name).disk_calls;
+}
+uint64_t Simulator::disk_faults_hit(const std::string& name) const {
+  return core_->host(name).disk_faults_hit;
+}
+std::optional<Decayed> Simulator::decay(const std::string& name, const std::string& path_part) {
+  Host& host = core_->host(name);
+  auto found = host.disk.decay(core_->prng, path_part);
+  if (found)
+    core_->trace(&host, "decay", fmt::format("{} at {}", found->path, found->offset));
+  return found;
+}
 DiskOptions& Simulator::disk_options(const std::string& name) {
   return core_->host(name).disk_options;
 }

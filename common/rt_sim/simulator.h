@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,16 +47,41 @@ struct Options {
   int64_t wall_origin_ms = 1'700'000'000'000;
 };
 
-enum class DiskCall { any, open, read, write, sync, sync_dir, rename, remove };
+enum class DiskCall {
+  any,
+  open,
+  read,
+  write,
+  truncate,  // and allocate
+  sync,
+  sync_dir,
+  rename,
+  remove,
+  make_dir,
+  list,
+  stat,
+};
 
-// Fails calls of a node's disk. `skip` of them pass first, then `count` fail, each with `chance`.
+// Fails calls of a node's disk. `skip` of them pass first, then `count` fail, each with `chance`. Of
+// a write that fails, any part may have been written.
 struct DiskFault {
+  // misdirect (writes alone): the bytes land at another sector of this or another file, and the
+  // call succeeds.
+  enum class Defect { fail, misdirect };
+
   DiskCall call = DiskCall::any;
   std::string path_part;  // only paths that contain it
   Errc code = Errc::io;
   uint64_t skip = 0;
   uint64_t count = UINT64_MAX;
   double chance = 1;
+  Defect defect = Defect::fail;
+};
+
+// Where a synced byte went bad.
+struct Decayed {
+  std::string path;
+  uint64_t offset = 0;
 };
 
 struct Core;
@@ -88,6 +114,11 @@ class Simulator {
   // Calls `work` when so much time has passed, as no node: for fault schedules of tests.
   void after(int64_t ns, Fn<void()> work);
   void set_wall_skew(const std::string& name, int64_t ms);  // nodes start with none
+  // From here on both clocks of the node run by so many millionths faster (or slower).
+  void set_clock_drift(const std::string& name, int64_t ppm);
+  // The process stands still for so long (SIGSTOP): its timers, reads and syncs come late, all at
+  // once. Its machine goes on: connections are accepted into the backlog, bytes are buffered.
+  void pause(const std::string& name, int64_t ns);
 
   // -- network. A cut is one-way: bytes are held (as by a TCP that retransmits) until it is healed,
   // and new connections time out.
@@ -102,6 +133,13 @@ class Simulator {
   // -- disk
   void inject(const std::string& name, DiskFault fault);
   void clear_faults(const std::string& name);
+  // Calls to the disk that a fault could have hit, since the node was made.
+  uint64_t disk_calls(const std::string& name) const;
+  // How often a fault of the node hit, since the node was made.
+  uint64_t disk_faults_hit(const std::string& name) const;
+  // Bit rot: one byte that was synced, of a random file among those whose path contains the part,
+  // is another from now on. None when there is no such byte.
+  std::optional<Decayed> decay(const std::string& name, const std::string& path_part);
   DiskOptions& disk_options(const std::string& name);
   NetOptions& net_options();
 
