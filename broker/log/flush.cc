@@ -164,7 +164,13 @@ Result<std::vector<std::shared_ptr<rt::File>>> PartitionLog::files_to_close() {
   for (auto* small : {&epochs_file_, &metadata_file_})
     if (*small) files.push_back(std::exchange(*small, nullptr));
   closing_->names = !files.empty();
-  if (active().size() > 0) OTTLA_TRY(active().finish_indexes());
+  if (active().size() > 0) {
+    OTTLA_TRY(active().finish_indexes());
+  } else {
+    // Apache's broker reads a segment without an index file again, and logs an error for it.
+    OTTLA_TRY(active().offset_index().create_missing());
+    OTTLA_TRY(active().time_index().create_missing());
+  }
   for (auto& [base, segment] : segments_) {
     for (SparseIndex* index : {&segment->offset_index(), &segment->time_index()})
       if (index->dirty()) files.push_back(index->file());

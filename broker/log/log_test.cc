@@ -160,6 +160,33 @@ TEST_CASE("segments roll by size, and a clean or unclean start finds the same lo
   }
 }
 
+TEST_CASE("a clean end leaves index files, also of an empty segment; missing ones are made anew") {
+  Bench bench;
+  bench.config.segment_bytes = 4000;
+  bench.config.index_interval_bytes = 300;
+  bench.create();
+  REQUIRE(bench.close());
+  std::string first = std::string(20, '0');
+  CHECK(bench.files() == std::vector<std::string>{first + ".index", first + ".log",
+                                                  first + ".timeindex"});
+  bench.reopen(true);
+  for (int i = 0; i < 200; ++i) bench.append(2, 5000 + 10 * i);
+  REQUIRE(bench.close());
+  auto all = bench.files();
+  std::map<std::string, std::uintmax_t> sizes;
+  for (const std::string& name : all)
+    if (name.ends_with("index")) {
+      sizes[name] = std::filesystem::file_size(bench.home.path / "t-0" / name);
+      std::filesystem::remove(bench.home.path / "t-0" / name);
+    }
+  bench.reopen(true, 400);
+  CHECK(bench.log->leo() == 400);
+  REQUIRE(bench.close());
+  CHECK(bench.files() == all);
+  for (const auto& [name, size] : sizes)
+    CHECK(std::filesystem::file_size(bench.home.path / "t-0" / name) == size);
+}
+
 TEST_CASE("a torn tail is cut and the rest stays") {
   Bench bench;
   bench.config.index_interval_bytes = 300;

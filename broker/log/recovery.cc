@@ -2,6 +2,7 @@
 // end; what a kill left is read from the recovery point on and cut at the first batch that is not
 // sound. Source: Kafka documentation, "Log" (recovery); KIP-101 for epochs.
 #include <algorithm>
+#include <set>
 
 #include "broker/log/names.h"
 #include "broker/log/partition_log.h"
@@ -117,10 +118,13 @@ class LogRecovery {
       OTTLA_ASSIGN(rt::FileInfo info, disk_.stat(path(name)));
       log_.segments_[*base] = std::make_shared<Segment>(disk_, log_.dir_, *base, info.size, now);
     }
+    for (const auto& [base, segment] : log_.segments_)
+      if (segment->size() > 0) unindexed_.insert(base);
     for (const std::string& name : names)
       for (const char* suffix : {kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
         auto base = offset_of_name(name, suffix);
         if (base && !log_.segments_.contains(*base)) OTTLA_TRY(disk_.remove(path(name)));
+        if (base && suffix == kIndexSuffix) unindexed_.erase(*base);
       }
     return {};
   }
@@ -153,6 +157,7 @@ class LogRecovery {
   }
 
   Result<void> believe() {
+    OTTLA_TRY(make_missing_indexes(INT64_MAX));
     Segment& last = log_.active();
     OTTLA_TRY(last.check_indexes(log_.config_.index_interval_bytes));
     auto end = last.next_offset();
@@ -168,6 +173,20 @@ class LogRecovery {
     return {};
   }
 
+  // Operators remove index files to have them made anew; nothing else would make those of a sealed
+  // segment, and each search in it would read it from its start.
+  Result<void> make_missing_indexes(int64_t below) {
+    for (int64_t base : unindexed_) {
+      if (base >= below) break;
+      Segment& segment = *log_.segments_[base];
+      OTTLA_ASSIGN(auto recovered, recover_segment(segment, INT64_MAX));
+      log::info(kLog, "index files made anew", "partition={} segment={} next_offset={}",
+                log_.tp_text_, base, recovered.next_offset);
+      if (base != log_.active().base_offset()) OTTLA_TRY(segment.finish_indexes());
+    }
+    return {};
+  }
+
   // Segments from the one that holds the last synced offset on; what lies before was synced with
   // its indexes.
   Result<void> scan() {
@@ -175,6 +194,7 @@ class LogRecovery {
     auto first = log_.segments_.upper_bound(std::max<int64_t>(point - 1, 0));
     if (first != log_.segments_.begin()) --first;
     newest_snapshot_ = first->first;
+    OTTLA_TRY(make_missing_indexes(first->first));
     OTTLA_TRY(log_.delete_snapshots(newest_snapshot_ + 1, INT64_MAX));
     if (epochs_lost_) OTTLA_TRY(learn_epochs_below(point));
     uint64_t total = 0, done = 0;
@@ -269,6 +289,7 @@ class LogRecovery {
   int64_t newest_snapshot_ = INT64_MAX;
   bool epochs_changed_ = false;
   bool epochs_lost_ = false;
+  std::set<int64_t> unindexed_;  // bases of segments without an offset index
 };
 
 PartitionLog::PartitionLog(rt::World world, Options options)

@@ -42,6 +42,13 @@ Result<void> SparseIndex::append(Bytes entry) {
   return fresh_.size() >= kFreshBytesMax ? save() : Result<void>{};
 }
 
+Result<void> SparseIndex::create_missing() {
+  OTTLA_TRY(load());
+  if (file_) return {};
+  OTTLA_ASSIGN(file_, disk_.open(path_, rt::OpenMode::create));
+  return {};
+}
+
 Result<void> SparseIndex::save() {
   OTTLA_TRY(load());
   if (!file_) {

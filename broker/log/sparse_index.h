@@ -41,6 +41,8 @@ class SparseIndex {
     }
     return low;
   }
+  // An empty file where there is none. Not dirty: nothing is lost with it.
+  Result<void> create_missing();
   // Writes what is in memory; creates the file when there is none.
   Result<void> save();
   Result<void> sync_now();  // save() first; may run on a pool thread while no other call does
