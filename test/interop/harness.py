@@ -233,11 +233,20 @@ class Broker:
         wait_until(lambda: serves_kafka(self.port), "broker ready", server=self.server)
 
 
+def ensemble_of_choice(**how):
+    """What OTTLA_TEST_ENSEMBLE says the brokers under test stand on: ours (the default), apache-3.8 or apache-3.9."""
+    choice = os.environ.get("OTTLA_TEST_ENSEMBLE", "ours")
+    if choice == "ours":
+        return Ensemble(**how)
+    assert choice in ("apache-3.8", "apache-3.9"), f"OTTLA_TEST_ENSEMBLE={choice}"
+    return ApacheEnsemble(choice[len("apache-"):], **how)
+
+
 class Stack:
-    """An ensemble of one and a broker, each its own process."""
+    """An ensemble of one (of choice) and a broker, each its own process."""
 
     def __init__(self, chroot="", extra="", zk_extra=""):
-        self.ensemble = Ensemble(extra=zk_extra)
+        self.ensemble = ensemble_of_choice(extra=zk_extra)
         self.broker = Broker(f"127.0.0.1:{self.ensemble.port}{chroot}", extra=extra)
         self.bootstrap = self.broker.bootstrap
         self.zookeeper = f"127.0.0.1:{self.ensemble.port}"

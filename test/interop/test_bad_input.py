@@ -73,7 +73,7 @@ def test_generated_broker_ids():
         with open(f"{broker.directory}/logs/meta.properties") as f:
             return [line.strip() for line in f if line.startswith("broker.id")]
 
-    zookeeper = f"127.0.0.1:{Ensemble().port}"
+    zookeeper = f"127.0.0.1:{ensemble_of_choice().port}"
     first = Broker(f"{zookeeper}/one", broker_id=None)
     assert id_of(first) == ["broker.id=1001"], id_of(first)
     run([script("kafka-topics.sh"), "--bootstrap-server", first.bootstrap, "--create", "--topic", "t"])

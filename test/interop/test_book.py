@@ -83,7 +83,7 @@ def test_verbatim():
 
 def test_three_chroots():
     """One ensemble, three brokers, each its own cluster: same broker id, same topic name, nothing shared."""
-    ensemble = Ensemble()
+    ensemble = ensemble_of_choice()
     tenants = {name: Broker(f"127.0.0.1:{ensemble.port}/{name}") for name in ("red", "green", "blue")}
     for name, broker in tenants.items():
         at = ("--bootstrap-server", broker.bootstrap)

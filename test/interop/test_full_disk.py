@@ -23,7 +23,7 @@ def test_broker_log():
     d = tmp_dir()
     small = os.path.join(d, "small")
     libc = mount_tmpfs(small, 64 << 20)
-    ensemble = Ensemble()
+    ensemble = ensemble_of_choice()
     broker = Broker(f"127.0.0.1:{ensemble.port}", extra=f"log.dirs={small}\n")
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", retries=0, request_timeout_ms=5000, max_block_ms=5000)
     acked = 0

@@ -1,0 +1,277 @@
+"""Log directories both ways: one directory, one ensemble, opened in turn by our broker and by Apache Kafka 3.9, after clean
+ends and after kill -9 in the middle of writes. What clients can see of it must not change at a handover: every batch byte for
+byte, offsets, times, leader epochs, log start, producers and their sequences, committed offsets, groups. DumpLogSegments
+reads all of it in between.
+
+The short form is one round trip; `--full` crosses more often and kills in the middle of a load. OTTLA_SEED: the records."""
+import glob, json, random, re, threading
+from harness import *
+
+try:
+    from kazoo.client import KazooClient
+    import wire
+    from wire import Wire, batch, legacy_batch, read_all
+except ImportError:
+    skip("python3-kafka or python3-kazoo is not installed")
+
+FULL = "--full" in sys.argv
+if FULL:
+    sys.argv.remove("--full")
+peers()
+kcat = need("kcat")
+SEED = int(os.environ.get("OTTLA_SEED", "1"))
+EXTRA = ("zookeeper.session.timeout.ms=1500\nauto.create.topics.enable=false\nlog.flush.start.offset.checkpoint.interval.ms=200\n"
+         "log.initial.task.delay.ms=100\nlog.index.interval.bytes=512\nlog.segment.delete.delay.ms=100\nlog.cleaner.backoff.ms=200\nlog.retention.check.interval.ms=1000\nlog.cleaner.enable=false\n"
+         "transaction.state.log.num.partitions=2\nlog.cleaner.dedupe.buffer.size=4000000\n")
+TOPICS = {
+    "codecs": {"segment.bytes": "20000", "retention.ms": "-1"},
+    "idem": {"segment.bytes": "20000"},
+    "stamped": {"message.timestamp.type": "LogAppendTime"},
+    "stamped-packed": {"message.timestamp.type": "LogAppendTime", "compression.type": "gzip"},
+    "cut": {"segment.bytes": "15000", "retention.ms": "-1"},
+    "old": {"retention.ms": "-1", "segment.bytes": "20000"},
+    "large": {"segment.bytes": "2000000", "retention.ms": "-1"},
+    "keys": {"cleanup.policy": "compact", "segment.bytes": "15000", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "600000"},
+    "empty": {},
+}
+GROUPS = ("offsets-only", "readers")
+
+
+class Crossing:
+    """The directory, the ensemble, and whichever broker has it open."""
+
+    def __init__(self, ensemble=None):
+        self.ensemble = ensemble or Ensemble(extra="tickTime=500\n")
+        self.zookeeper = f"127.0.0.1:{self.ensemble.port}"
+        self.directory, self.port = tmp_dir(), free_ports(1)[0]
+        self.rng = random.Random(SEED)
+        self.extra, self.broker, self.wire, self.topics = EXTRA, None, None, dict(TOPICS)
+        self.producers, self.clock = {}, 1_500_000_000_000
+
+    def open(self, kind, extra=""):
+        self.kind = kind
+        self.broker = kind(self.zookeeper, self.directory, self.port, extra=self.extra + extra)
+        wait_until(lambda: all(has_leader(self.port, t) for t in self.partitions()), "leaders", 30, self.broker.server)
+        self.wire = Wire(self.broker.bootstrap)
+        if "__consumer_offsets" in self.partitions():
+            for group in GROUPS:
+                wait_until(lambda: self.wire.coordinator(group) == 0 and self.wire.group(group)[0] == 0, "groups loaded", 20)
+        return self
+
+    def close(self, end="stop"):
+        self.wire.close()
+        getattr(self.broker.server, end)()
+        if end == "kill":
+            self.wait_for_expiry()
+
+    def wait_for_expiry(self):
+        """Apache's broker refuses to start beside its own ghost, and ours beside Apache's."""
+        with self.zk() as zk:
+            wait_until(lambda: not zk.exists("/brokers/ids/0"), "the session of the killed broker is over", 20)
+
+    @contextlib.contextmanager
+    def zk(self):
+        client = KazooClient(hosts=self.zookeeper, timeout=10)
+        client.start()
+        try:
+            yield client
+        finally:
+            client.stop()
+            client.close()
+
+    def bump_epochs(self):
+        """As if each leader had been elected again while no broker ran."""
+        with self.zk() as zk:
+            for topic, partition in self.all():
+                path = f"/brokers/topics/{topic}/partitions/{partition}/state"
+                state = json.loads(zk.get(path)[0])
+                state["leader_epoch"] += 1
+                zk.set(path, json.dumps(state, separators=(",", ":")).encode())
+
+    def partitions(self):
+        """Topic: partition count, of the directories."""
+        found = {}
+        for path in glob.glob(f"{self.directory}/logs/*-[0-9]*"):
+            if not path.endswith("-delete"):
+                found.setdefault(os.path.basename(path).rsplit("-", 1)[0], []).append(int(path.rsplit("-", 1)[1]))
+        return found
+
+    def all(self):
+        return sorted((t, p) for t, ps in self.partitions().items() for p in ps)
+
+    # ------------------------------------------------------------------------------------ writing
+    def records(self, count, now=False, keys=True):
+        made = []
+        for _ in range(count):
+            self.clock += self.rng.randrange(0, 50)
+            key = None if keys and self.rng.random() < .2 else f"k{self.rng.randrange(40)}".encode()
+            value = None if keys and self.rng.random() < .1 else "".join(self.rng.choices("abcdefgh", k=self.rng.randrange(0, 60))).encode() * 4
+            headers = [(f"h{i}", self.rng.choice([None, b"", b"v" * 20])) for i in range(self.rng.choice([0, 0, 0, 1, 3]))]
+            made.append((int(time.time() * 1000) if now else self.clock, key, value, headers))
+        return made
+
+    def must(self, answer):
+        assert answer[0] == 0, answer
+        return answer[1]
+
+    def create_topics(self):
+        for topic, config in self.topics.items():
+            self.wire.create(topic, 1, config)
+        wait_until(lambda: all(has_leader(self.port, t) for t in self.topics), "topics", 30)
+        for group in GROUPS:
+            wait_until(lambda: self.wire.coordinator(group) == 0, "coordinator", 30)
+
+    def fill(self):
+        """One lot of everything, to whoever is there."""
+        w, rng = self.wire, self.rng
+        for topic in ("codecs", "stamped", "stamped-packed", "cut"):
+            for codec in wire.CODECS:
+                for _ in range(4):
+                    self.must(w.produce(topic, 0, batch(self.records(rng.randrange(1, 30)), codec)))
+        for magic in (0, 1):
+            for codec in ("none", "gzip", "snappy", "lz4")[:3 + magic]:
+                self.must(w.produce("old", 0, legacy_batch(self.records(rng.randrange(1, 30)), magic, codec), version=2))
+        self.must(w.produce("large", 0, batch([(self.clock, b"k", rng.randbytes(450_000).hex().encode(), [])])))
+        for _ in range(30):
+            self.must(w.produce("keys", 0, batch(self.records(20, now=True, keys=False), rng.choice(["none", "gzip", "lz4"]))))
+        for i in range(4):
+            self.go_on(i)
+        start, end = w.offset_at("cut", 0, -2)[2], w.offset_at("cut", 0, -1)[2]
+        cut = rng.randrange(start, end)
+        assert w.delete_records("cut", 0, cut) == cut
+        for i in range(3):
+            w.commit(f"offsets-only", {("codecs", 0): (rng.randrange(1000), rng.choice([-1, 0]), f"note {i}"), ("cut", 0): (rng.randrange(1000), -1, "")})
+        run([kcat, "-q", "-C", "-b", self.broker.bootstrap, "-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=30000", "-f", "%t %o\\n", "-e", "-G", "readers", "codecs", "idem"],
+            timeout=60)
+        # What DeleteRecords did must not hang on the moment of a kill: the checkpoint has it.
+        checkpoint = f"{self.directory}/logs/log-start-offset-checkpoint"
+        wait_until(lambda: os.path.exists(checkpoint) and f"cut 0 {cut}" in open(checkpoint).read(), "log start checkpoint")
+
+    def go_on(self, i):
+        """Producer i goes on with its sequence; its last batch again is known; a gap is refused."""
+        w = self.wire
+        if i not in self.producers:
+            error, pid, epoch = w.init_producer()
+            assert error == 0
+            self.producers[i] = [(pid, epoch), 0, None]
+        producer, sequence, last = self.producers[i]
+        if last:
+            assert w.produce("idem", 0, last[0]) == (0, last[1]), f"producer {i}: a known batch is told its offset again"
+            assert w.produce("idem", 0, batch(self.records(1, now=True), "none", producer, sequence + 7))[0] == 45, "a gap is out of order"
+        for _ in range(3):
+            records = self.records(self.rng.randrange(1, 20), now=True)
+            made = batch(records, self.rng.choice(list(wire.CODECS)), producer, sequence)
+            offset = self.must(w.produce("idem", 0, made))
+            sequence += len(records)
+        self.producers[i][1:] = [sequence, (made, offset)]
+
+    # ------------------------------------------------------------------------------------ looking
+    def picture(self):
+        w, seen = self.wire, {}
+        for tp in self.all():
+            name = f"{tp[0]}-{tp[1]}"
+            batches, _ = read_all(w, *tp)
+            ends = w.fetch(*tp, w.offset_at(*tp, -2)[2])[:4]
+            times = sorted({struct.unpack_from(">q", b[3], at)[0] for b in batches if b[2] == 2 for at in (27, 35)} |
+                           {struct.unpack_from(">q", b[3], 18)[0] for b in batches if b[2] == 1})
+            times = [t for t in times if t >= 0]  # -1 would ask for the end
+            seen[name, "ends"] = ends
+            seen[name, "batches"] = batches
+            seen[name, "aborted"] = read_all(w, *tp, committed=True)[1]
+            seen[name, "offsets"] = [w.offset_at(*tp, t) for t in (-2, -1, -3)]
+            seen[name, "times"] = [(t + d, w.offset_at(*tp, t + d)) for t in times[::max(1, len(times) // 40)] for d in (0, 1)]
+            seen[name, "epochs"] = [w.epoch_end(*tp, e) for e in range(8)]
+            seen[name, "producers"] = w.producers(*tp)
+        for group in GROUPS:
+            seen[group, "committed"] = w.committed(group)
+            seen[group, "group"] = w.group(group)
+        return seen
+
+    def handover(self, end, kind, before=None, bump=False, extra=""):
+        """Ends who has the directory, opens it with the other: the picture is the same."""
+        before = before or self.picture()
+        was = self.kind.__name__
+        self.close(end)
+        if end == "stop" or self.kind is Broker:  # the tool dies of the preallocated index of Apache's own empty segment
+            dump(self.directory, f"after {end} of {was}")
+        if bump:
+            self.bump_epochs()
+        said = self.broker.server.log
+        size = os.path.getsize(said)
+        self.open(kind, extra)
+        after = self.picture()
+        with open(said) as f:
+            f.seek(size)
+            errors = [line for line in f if " ERROR " in line or " error [" in line]
+        assert end == "kill" or not errors, f"after a clean end of {was}: {errors[:5]}"
+        compare(before, after, f"{was}, {end} -> {kind.__name__}", bump)
+        return after
+
+
+def brief(value):
+    text = repr(value)
+    return text if len(text) < 1500 else text[:700] + " ... " + text[-700:]
+
+
+def compare(before, after, what, bump=False):
+    wrong = []
+    for key in sorted(set(before) | set(after), key=str):
+        a, b = before.get(key), after.get(key)
+        if bump and key[1] == "epochs" and a and b:  # the newest epoch's number has grown by one
+            a, b = [e[2] for e in a if e[2] >= 0], [e[2] for e in b if e[2] >= 0]
+            b = b[:len(a)]
+        if bump and key[1] == "offsets" and a and b:
+            a, b = [o[:3] for o in a], [o[:3] for o in b]
+        if a == b:
+            continue
+        if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+            at = [i for i in range(len(a)) if a[i] != b[i]]
+            wrong.append(f"{key}: {len(at)} of {len(a)} differ, first {at[0]}:\n   {brief(a[at[0]])}\n   {brief(b[at[0]])}")
+        else:
+            wrong.append(f"{key}:\n   {brief(a)}\n   {brief(b)}")
+    assert not wrong, f"{what}: {len(wrong)} differences (before, after)\n" + "\n".join(wrong[:12])
+    print(f"same: {what}: {len(after)} answers", flush=True)
+
+
+def dump(directory, what):
+    """DumpLogSegments over every file of the log directory has nothing to say against any."""
+    logs = sorted(glob.glob(f"{directory}/logs/*/*.log"))
+    indexes = sorted(glob.glob(f"{directory}/logs/*/*.index") + glob.glob(f"{directory}/logs/*/*.timeindex"))
+    snapshots = sorted(glob.glob(f"{directory}/logs/*/*.snapshot"))
+    tool = "kafka.tools.DumpLogSegments"
+    done = run(java_command(tool, "--deep-iteration", "--print-data-log", "--files", ",".join(logs + indexes + snapshots), jvm=("-Xss2m",)), timeout=120)
+    text = done.stdout
+    assert "xception" not in done.stderr, f"{what}: {done.stderr[-2000:]}"
+    for bad in ("Found ", "Mismatches", "Non-consecutive", "invalid", "isvalid: false"):
+        for line in text.splitlines():
+            if bad in line:
+                raise AssertionError(f"{what}: DumpLogSegments: {line}\n" + "\n".join(text.splitlines()[-20:]))
+    assert text.count("Dumping ") == len(logs + indexes + snapshots), text[-2000:]
+    sane = run(java_command(tool, "--index-sanity-check", "--files", ",".join(indexes)), timeout=120)
+    for path in indexes:
+        assert f"{path} passed sanity check." in sane.stdout or f"{path} is empty." in sane.stdout, f"{what}: {path}: {sane.stdout[-2000:]} {sane.stderr[-2000:]}"
+    offsets = [f for f in logs if "__consumer_offsets" in f]
+    if offsets:
+        decoded = run(java_command(tool, "--offsets-decoder", "--files", ",".join(offsets)), timeout=120).stdout
+        for wanted in ("offset_commit::group=offsets-only" if "offset_commit::" in decoded else "offsets-only", "readers"):
+            assert wanted in decoded, f"{what}: no {wanted} in {decoded[-3000:]}"
+
+
+def test_round_trip():
+    c = Crossing().open(Broker)
+    c.create_topics()
+    c.fill()
+    if FULL:
+        c.handover("stop", ApacheBroker)
+        c.fill()
+        c.handover("kill", Broker, bump=True)
+        c.fill()
+    c.handover("kill", ApacheBroker)
+    c.fill()
+    c.handover("stop", Broker, bump=not FULL)
+    c.fill()
+    c.handover("stop", Broker)
+    c.close()
+
+
+main(test_round_trip)
