@@ -148,8 +148,9 @@ class Wire:
         return error, sorted(r.compact_array(producer))
 
     # ---------------------------------------------------------------- groups
-    def coordinator(self, group):
-        return self.ask(10, 0, string(group)).take("h")
+    def coordinator(self, name, kind=0):
+        """The error of FindCoordinator v1; kind 1: of a transactional id."""
+        return self.ask(10, 1, string(name) + bytes([kind])).take("ih")[1]
 
     def committed(self, group):
         """{(topic, partition): (offset, leader epoch, metadata)} of OffsetFetch v5, or the error."""
