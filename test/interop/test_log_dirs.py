@@ -251,7 +251,7 @@ def dump(directory, what):
     for path in indexes:
         assert f"{path} passed sanity check." in sane.stdout or f"{path} is empty." in sane.stdout, f"{what}: {path}: {sane.stdout[-2000:]} {sane.stderr[-2000:]}"
     offsets = [f for f in logs if "__consumer_offsets" in f]
-    if offsets:
+    if any(map(os.path.getsize, offsets)):
         decoded = run(java_command(tool, "--offsets-decoder", "--files", ",".join(offsets)), timeout=120).stdout
         for wanted in ("offset_commit::group=offsets-only" if "offset_commit::" in decoded else "offsets-only", "readers"):
             assert wanted in decoded, f"{what}: no {wanted} in {decoded[-3000:]}"
@@ -311,6 +311,8 @@ def test_what_only_apache_writes():
     wait_until(settled, "compaction at rest", 60)
     magics = {b[2] for t in ("old0", "old1", "stamped1") for b in read_all(w, t, 0)[0]}
     assert magics == {0, 1}, magics
+    seen = c.picture()
+    assert seen["txn-0", "aborted"] and seen["txn-0", "ends"][2] < seen["txn-0", "ends"][1], "aborted and open transactions"
     # A broker of the old protocol keeps no epochs for old formats, nor finds the largest time in format 0.
     c.handover("kill", Broker, skip=[(f"{t}-0", k) for t in ("old0", "old1", "stamped1") for k in ("epochs", "offsets")])
     c.must(c.wire.produce("keys", 0, batch(c.records(20, now=True, keys=False), "none", (pid, epoch), sequence)))
@@ -325,4 +327,66 @@ def test_what_only_apache_writes():
     c.close()
 
 
-main(test_round_trip, *([test_what_only_apache_writes] if FULL else []))
+class Load(threading.Thread):
+    """One idempotent producer on one partition that writes until the connection breaks, and goes on where it stopped."""
+
+    def __init__(self, crossing, topic):
+        super().__init__(daemon=True)
+        self.crossing, self.topic, self.acked, self.open_batch = crossing, topic, [], None
+        wire = Wire(crossing.broker.bootstrap)
+        self.producer, self.sequence = wire.init_producer()[1:], 0
+        wire.close()
+
+    def again(self):
+        """A thread runs once; the producer lives on."""
+        threading.Thread.__init__(self, daemon=True)
+        self.wire = Wire(self.crossing.broker.bootstrap)
+        self.start()
+
+    def run(self):
+        rng = random.Random(self.sequence)
+        with contextlib.suppress(OSError, struct.error):
+            while True:
+                if not self.open_batch:
+                    records = [(int(time.time() * 1000), b"k", rng.randbytes(rng.randrange(1, 60)).hex().encode(), [])] * rng.randrange(1, 30)
+                    self.open_batch = (batch(records, rng.choice(list(wire.CODECS)), self.producer, self.sequence), len(records))
+                error, offset = self.wire.produce(self.topic, 0, self.open_batch[0])
+                assert error == 0, error
+                self.acked.append((offset, self.open_batch[0][17:]))
+                self.sequence += self.open_batch[1]
+                self.open_batch = None
+
+    def check(self):
+        found = {b[0]: b[3][17:] for b in read_all(self.crossing.wire, self.topic, 0)[0]}
+        for offset, body in self.acked:
+            assert found.get(offset) == body, f"{self.topic}: an acknowledged batch at {offset} is lost or not the same"
+        extra = [o for o in found if o not in {offset for offset, _ in self.acked}]
+        assert len(extra) <= 1 and all(self.open_batch and found[o] == self.open_batch[0][17:] for o in extra), (self.topic, extra)
+
+
+def test_killed_while_writing():
+    """Whoever has the directory is killed under load, again and again; the other goes on, and the producers with it."""
+    c = Crossing().open(Broker)
+    c.topics = {f"load{i}": {"segment.bytes": str(40_000 + 60_000 * i)} for i in range(3)}
+    c.create_topics()
+    loads = [Load(c, topic) for topic in c.topics]
+    for lap in range(int(os.environ.get("OTTLA_CROSSINGS", "8"))):
+        for load in loads:
+            load.again()
+        before = [len(load.acked) for load in loads]
+        wait_until(lambda: all(len(load.acked) > was + 60 for load, was in zip(loads, before)), "load", 60, c.broker.server)
+        time.sleep(c.rng.random() / 5)
+        c.close("kill")
+        for load in loads:
+            load.join(30)
+        if c.kind is Broker:
+            dump(c.directory, "killed under load")
+        c.open(ApacheBroker if c.kind is Broker else Broker)
+        for load in loads:
+            load.check()
+    print("acknowledged batches:", [len(load.acked) for load in loads])
+    c.handover("stop", ApacheBroker if c.kind is Broker else Broker)
+    c.close()
+
+
+main(test_round_trip, *([test_what_only_apache_writes, test_killed_while_writing] if FULL else []))
