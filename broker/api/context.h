@@ -19,7 +19,7 @@ class ProducerIds;
 
 struct ApiContext {
   rt::World& world;
-  const BrokerConfig& config;
+  const BrokerConfig& config;  // as it is now: dynamic configs included
   const int32_t broker_id;
   ReplicaManager& replicas;
   ControlPlane& control;
@@ -27,6 +27,7 @@ struct ApiContext {
   GroupService& groups;
   ProducerIds& producer_ids;
   const DynamicConfigs& dynamic;
+  const BrokerConfig& file_config;  // as the broker was started
 
   const MetadataImage& metadata() const { return *replicas.metadata(); }
 };

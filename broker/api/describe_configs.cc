@@ -8,7 +8,7 @@
 #include <charconv>
 
 #include "broker/api/handlers.h"
-#include "common/base/log.h"
+#include "broker/api/loggers.h"
 
 namespace ottla::broker {
 
@@ -91,13 +91,14 @@ void describe_logger(const Call& call, const Resource& resource,
   if (resource.resource_name.empty())
     return refuse(result, ErrorCode::invalid_request, "Broker id must not be empty");
   if (!is_this_broker(call, resource.resource_name, "", result)) return;
-  if (!is_wanted(resource, "root")) return;
-  constexpr const char* kNames[] = {"DEBUG", "INFO", "WARN", "ERROR", "OFF"};
-  auto& entry = result.configs.emplace_back();
-  entry.name = "root";
-  entry.value = kNames[static_cast<int>(log::level())];
-  entry.config_source = 6;  // dynamic broker logger
-  entry.documentation = std::nullopt;
+  for (const LoggerName& logger : logger_names()) {
+    if (!is_wanted(resource, logger.name)) continue;
+    auto& entry = result.configs.emplace_back();
+    entry.name = logger.name;
+    entry.value = logger_level(logger);
+    entry.config_source = 6;  // dynamic broker logger
+    entry.documentation = std::nullopt;
+  }
 }
 
 void step(std::shared_ptr<Call> call);

@@ -33,6 +33,8 @@ void handle_delete_records(ApiContext& context, RequestPtr request);
 void handle_init_producer_id(ApiContext& context, RequestPtr request);
 void handle_offset_for_leader_epoch(ApiContext& context, RequestPtr request);
 void handle_describe_configs(ApiContext& context, RequestPtr request);
+void handle_alter_configs(ApiContext& context, RequestPtr request);
+void handle_incremental_alter_configs(ApiContext& context, RequestPtr request);
 void handle_create_partitions(ApiContext& context, RequestPtr request);
 void handle_describe_cluster(ApiContext& context, RequestPtr request);
 void handle_describe_log_dirs(ApiContext& context, RequestPtr request);

@@ -230,6 +230,11 @@ BrokerConfig default_broker_config() {
   return std::move(loaded->config);
 }
 
+const config::KeyInfo* find_static_broker_key(std::string_view name) {
+  const BrokerKey* key = config::find_key(broker_keys(), name);
+  return key == nullptr ? nullptr : &key->info;
+}
+
 const config::KeyInfo* find_broker_key(std::string_view name) {
   if (auto* key = config::find_key(broker_keys(), name)) return &key->info;
   if (auto* key = config::find_key(dynamic_broker_keys(), name)) return &key->info;

@@ -20,5 +20,6 @@ bool is_hidden_broker_key(std::string_view name);
 
 // The row of a name in either table, or null.
 const config::KeyInfo* find_broker_key(std::string_view name);
+const config::KeyInfo* find_static_broker_key(std::string_view name);  // of the first alone
 
 }  // namespace ottla::broker

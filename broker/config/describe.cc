@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <span>
+
 #include "broker/config/broker_keys.h"
 #include "broker/config/topic_keys.h"
 
@@ -41,25 +43,56 @@ std::optional<std::string> shown(const KeyInfo& key, const std::string& text) {
   return text;
 }
 
-// The places a broker key's value may come from, the strongest first.
+// Keys that say one thing in several units, the strongest first.
+std::span<const std::string_view> units_of(std::string_view name) {
+  static constexpr std::string_view kRoll[] = {"log.roll.ms", "log.roll.hours"};
+  static constexpr std::string_view kJitter[] = {"log.roll.jitter.ms", "log.roll.jitter.hours"};
+  static constexpr std::string_view kFlush[] = {"log.flush.interval.ms",
+                                                "log.flush.scheduler.interval.ms"};
+  static constexpr std::string_view kRetention[] = {"log.retention.ms", "log.retention.minutes",
+                                                    "log.retention.hours"};
+  if (name == kFlush[0]) return kFlush;
+  for (std::span<const std::string_view> units :
+       {std::span<const std::string_view>(kRoll), std::span<const std::string_view>(kJitter),
+        std::span<const std::string_view>(kRetention)})
+    for (std::string_view unit : units)
+      if (unit == name) return units;
+  return {};
+}
+
+// The places a broker key's value may come from, the strongest first; those before the first that
+// has the key's own name say nothing of it.
 std::vector<DescribedConfig::Synonym> synonyms_of(const KeyInfo& key, const BrokerConfig* broker,
                                                   const DynamicConfigs& dynamic) {
   std::vector<DescribedConfig::Synonym> found;
+  std::string_view self[] = {key.name};
+  std::span<const std::string_view> names = units_of(key.name);
+  if (names.empty()) names = self;
   auto add = [&](const ConfigOverrides& from, ConfigSource source) {
-    auto at = from.find(key.name);
-    if (at != from.end()) found.push_back({key.name, shown(key, at->second), source});
+    for (std::string_view name : names) {
+      auto at = from.find(std::string(name));
+      if (at != from.end()) found.push_back({at->first, shown(key, at->second), source});
+    }
   };
   if (broker != nullptr) add(dynamic.broker, ConfigSource::dynamic_broker);
   add(dynamic.cluster_default, ConfigSource::dynamic_default_broker);
-  if (broker == nullptr) return found;
-  add(broker->given, ConfigSource::static_broker);
-  // broker.id and node.id are one key with two names.
-  std::string_view name = key.name;
-  if ((name == "node.id" || name == "broker.id") && !broker->given.contains(key.name) &&
-      (broker->given.contains("broker.id") || broker->given.contains("node.id")))
-    found.push_back({key.name, std::to_string(broker->broker_id), ConfigSource::static_broker});
-  if (key.default_text != nullptr)
-    found.push_back({key.name, shown(key, key.default_text), ConfigSource::default_value});
+  if (broker != nullptr) {
+    add(broker->given, ConfigSource::static_broker);
+    // broker.id and node.id are one key with two names.
+    std::string_view name = key.name;
+    if ((name == "node.id" || name == "broker.id") && !broker->given.contains(key.name) &&
+        (broker->given.contains("broker.id") || broker->given.contains("node.id")))
+      found.push_back({key.name, std::to_string(broker->broker_id), ConfigSource::static_broker});
+    for (std::string_view unit : names) {
+      const KeyInfo* named = find_broker_key(unit);
+      if (named != nullptr && named->default_text != nullptr)
+        found.push_back(
+            {named->name, shown(key, named->default_text), ConfigSource::default_value});
+    }
+  }
+  size_t foreign = 0;
+  while (foreign < found.size() && found[foreign].name != key.name) ++foreign;
+  found.erase(found.begin(), found.begin() + static_cast<ptrdiff_t>(foreign));
   return found;
 }
 

@@ -53,6 +53,17 @@ std::string number_fault(const KeyInfo& key, const std::string& raw, Number low,
   return {};
 }
 
+// The first item of a list that is none of those allowed.
+std::string first_stranger(const KeyInfo& key, const std::string& list) {
+  for (size_t from = 0; from <= list.size();) {
+    size_t comma = std::min(list.find(',', from), list.size());
+    std::string item = trimmed(list.substr(from, comma - from));
+    if (!config::parse_value(key, item)) return item;
+    from = comma + 1;
+  }
+  return list;
+}
+
 std::string word_fault(const KeyInfo& key, const std::string& raw) {
   if (config::parse_value(key, raw)) return {};
   std::string text = trimmed(raw);
@@ -65,7 +76,8 @@ std::string word_fault(const KeyInfo& key, const std::string& raw) {
   if (name.ends_with("format.version"))
     return invalid(key, text, fmt::format("Version {} is not a valid version", text));
   if (key.one_of != nullptr)
-    return invalid(key, text, "String must be one of: " + joined_with_spaces(key.one_of));
+    return invalid(key, key.type == Type::list ? first_stranger(key, text) : text,
+                   "String must be one of: " + joined_with_spaces(key.one_of));
   return invalid(key, text, "value " + config::allowed_text(key));
 }
 
@@ -147,23 +159,29 @@ TopicConfig make_topic_config(const BrokerConfig& broker, const ConfigOverrides&
   return with_overrides(topic_defaults(broker), overrides);
 }
 
-std::string topic_config_fault(const BrokerConfig& broker, const ConfigOverrides& overrides) {
+std::string topic_config_fault(const BrokerConfig& broker, const ConfigOverrides& overrides,
+                               bool* bad_value) {
+  auto of_value = [bad_value](std::string text) {
+    if (bad_value != nullptr) *bad_value = true;
+    return text;
+  };
   for (const auto& [name, text] : overrides)
     if (find_topic_key(name) == nullptr) return "Unknown topic config name: " + name;
   for (const auto& [name, text] : overrides)
-    if (std::string fault = value_fault(*find_topic_key(name), text); !fault.empty()) return fault;
+    if (std::string fault = value_fault(*find_topic_key(name), text); !fault.empty())
+      return of_value(std::move(fault));
   TopicConfig config = with_overrides(topic_defaults(broker), overrides);
-  if (config.remote_storage_enable)
-    return "Tiered Storage functionality is disabled in the broker. "
-           "Topic cannot be configured with remote log storage.";
-  if (overrides.contains("remote.log.copy.disable") ||
-      overrides.contains("remote.log.delete.on.disable"))
-    return "It is invalid to set `remote.log.delete.on.disable` or `remote.log.copy.disable` under "
-           "Zookeeper's mode.";
   if (config.min_compaction_lag_ms > config.max_compaction_lag_ms)
     return fmt::format(
         "conflict topic config setting min.compaction.lag.ms ({}) > max.compaction.lag.ms ({})",
         config.min_compaction_lag_ms, config.max_compaction_lag_ms);
+  if (config.remote_log_copy_disable || config.remote_log_delete_on_disable)
+    return "It is invalid to set `remote.log.delete.on.disable` or `remote.log.copy.disable` under "
+           "Zookeeper's mode.";
+  if (config.remote_storage_enable)
+    return of_value(
+        "Tiered Storage functionality is disabled in the broker. "
+        "Topic cannot be configured with remote log storage.");
   return {};
 }
 

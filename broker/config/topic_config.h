@@ -66,8 +66,10 @@ TopicConfig topic_defaults(const BrokerConfig& broker);
 TopicConfig make_topic_config(const BrokerConfig& broker, const ConfigOverrides& overrides);
 
 // Empty when the overrides may be set on a topic, else Kafka's own text for the INVALID_CONFIG
-// answer.
-std::string topic_config_fault(const BrokerConfig& broker, const ConfigOverrides& overrides);
+// answer. `bad_value` is set to whether the text is about a value alone: an answer to an alteration
+// then says first whose it is.
+std::string topic_config_fault(const BrokerConfig& broker, const ConfigOverrides& overrides,
+                               bool* bad_value = nullptr);
 
 // Kafka's text for a value that a key does not take, empty when it does: "Invalid value x for
 // configuration retention.ms: Not a number of type LONG".

@@ -184,34 +184,164 @@ void ConfigStore::read(const std::string& type, const std::string& name,
              });
 }
 
+void ConfigStore::read_all(const std::string& type, const std::string& below,
+                           Fn<void(Result<std::map<std::string, ConfigMap>>)> done) {
+  auto get_all = [this, alive = alive_](const std::string& type, std::vector<std::string> names,
+                                        Fn<void(Result<std::map<std::string, ConfigMap>>)> done) {
+    std::vector<ZkRequest> gets;
+    for (const std::string& name : names) gets.push_back(ZkRequest::get(zpath::config(type, name)));
+    if (gets.empty()) return done(std::map<std::string, ConfigMap>());
+    zk_.submit_all(std::move(gets), [names = std::move(names),
+                                     done = std::move(done)](std::vector<ZkReply> nodes) mutable {
+      std::map<std::string, ConfigMap> all;
+      for (size_t i = 0; i < nodes.size(); ++i) {
+        if (nodes[i].error == ZkError::no_node) continue;
+        if (!nodes[i].ok())
+          return done(std::unexpected(zk_error("a config cannot be read", nodes[i].error)));
+        auto config = decode_config(nodes[i].data.value_or(""));
+        if (!config) return done(std::unexpected(std::move(config).error()));
+        all[names[i]] = std::move(*config);
+      }
+      done(std::move(all));
+    });
+  };
+  zk_.submit(
+      ZkRequest::children("/config/" + type),
+      [this, alive = alive_, type, below, get_all, done = std::move(done)](ZkReply list) mutable {
+        if (!*alive) return;
+        if (!list.ok() && list.error != ZkError::no_node)
+          return done(std::unexpected(zk_error("configs cannot be listed", list.error)));
+        if (below.empty()) return get_all(type, std::move(list.children), std::move(done));
+        if (list.children.empty()) return done(std::map<std::string, ConfigMap>());
+        std::vector<ZkRequest> lists;
+        for (const std::string& name : list.children)
+          lists.push_back(ZkRequest::children(zpath::config(type, name) + "/" + below));
+        zk_.submit_all(std::move(lists),
+                       [alive, type, below, get_all, parents = std::move(list.children),
+                        done = std::move(done)](std::vector<ZkReply> found) mutable {
+                         if (!*alive) return;
+                         std::vector<std::string> names;
+                         for (size_t i = 0; i < found.size(); ++i)
+                           for (const std::string& child : found[i].children)
+                             names.push_back(parents[i] + "/" + below + "/" + child);
+                         get_all(type, std::move(names), std::move(done));
+                       });
+      });
+}
+
+void ConfigStore::create_with_parents(std::string path, std::string text,
+                                      Fn<void(Result<void>)> done) {
+  // "/config" and its types stand since the start.
+  std::vector<ZkRequest> creates;
+  size_t depth = 0;
+  for (size_t i = 1; i < path.size(); ++i)
+    if (path[i] == '/' && ++depth >= 3)
+      creates.push_back(ZkRequest::create(path.substr(0, i), std::nullopt));
+  creates.push_back(ZkRequest::create(path, text));
+  zk_.submit_all(std::move(creates), [this, alive = alive_, path, text,
+                                      done = std::move(done)](std::vector<ZkReply> made) mutable {
+    if (!*alive) return;
+    if (made.back().error == ZkError::node_exists) {
+      zk_.submit(ZkRequest::set(path, text), [done = std::move(done)](ZkReply reply) mutable {
+        if (reply.ok()) return done({});
+        done(std::unexpected(zk_error("a config cannot be written", reply.error)));
+      });
+      return;
+    }
+    if (made.back().ok()) return done({});
+    done(std::unexpected(zk_error("a config cannot be written", made.back().error)));
+  });
+}
+
 // Guarded by /controller, as every config write: a cluster without controller takes none.
-void ConfigStore::write(const std::string& type, const std::string& name, const ConfigMap& config,
-                        Fn<void(Result<void>)> done) {
-  std::string path = zpath::config(type, name);
+void ConfigStore::put(const std::string& path, const ConfigMap& config,
+                      Fn<void(Result<void>)> done) {
   zk_.submit_all(
       {ZkRequest::exists(zpath::kController), ZkRequest::exists(path)},
-      [this, alive = alive_, path, text = encode_config(config), entity = type + "/" + name,
+      [this, alive = alive_, path, text = encode_config(config),
        done = std::move(done)](std::vector<ZkReply> found) mutable {
         if (!*alive) return;
         if (!found[0].ok())
           return done(
               std::unexpected(zk_error("no controller to guard a config write", found[0].error)));
-        auto write =
-            found[1].ok()
-                ? ZkRequest::multi({ZkRequest::check(zpath::kController, found[0].stat.version),
-                                    ZkRequest::set(path, std::move(text))})
-                : ZkRequest::create(path, std::move(text));
-        zk_.submit_all(
-            {std::move(write),
-             ZkRequest::create(std::string(zpath::kConfigChanges) + "/config_change_",
-                               encode_config_change(entity), CreateMode::persistent_sequential)},
-            [done = std::move(done)](std::vector<ZkReply> written) mutable {
-              for (const ZkReply& reply : written)
-                if (!reply.ok())
-                  return done(std::unexpected(zk_error("a config cannot be written", reply.error)));
-              done({});
-            });
+        if (!found[1].ok()) return create_with_parents(path, std::move(text), std::move(done));
+        zk_.submit(ZkRequest::multi({ZkRequest::check(zpath::kController, found[0].stat.version),
+                                     ZkRequest::set(path, std::move(text))}),
+                   [done = std::move(done)](ZkReply reply) mutable {
+                     if (reply.ok()) return done({});
+                     done(std::unexpected(zk_error("a config cannot be written", reply.error)));
+                   });
       });
+}
+
+// The children first. What another broker removed meanwhile is gone all the same.
+void ConfigStore::remove_tree(std::string path, Fn<void(Result<void>)> done) {
+  zk_.submit(ZkRequest::children(path), [this, alive = alive_, path,
+                                         done = std::move(done)](ZkReply list) mutable {
+    if (!*alive) return;
+    auto self = [this, alive, path, done = std::move(done)]() mutable {
+      zk_.submit(ZkRequest::remove(path), [done = std::move(done)](ZkReply reply) mutable {
+        if (reply.ok() || reply.error == ZkError::no_node) return done({});
+        done(std::unexpected(zk_error("a config cannot be removed", reply.error)));
+      });
+    };
+    if (list.children.empty()) return self();
+    auto left = std::make_shared<size_t>(list.children.size());
+    auto after = std::make_shared<decltype(self)>(std::move(self));
+    for (const std::string& child : list.children)
+      remove_tree(path + "/" + child, [alive, left, after](Result<void>) {
+        if (*alive && --*left == 0) (*after)();
+      });
+  });
+}
+
+// An empty quota entity: its node goes, with the parents that only led to it, unless something
+// stands below.
+void ConfigStore::clean_or_put(const std::string& type, const std::string& name,
+                               Fn<void(Result<void>)> done) {
+  std::string path = zpath::config(type, name);
+  size_t clients = name.find("/clients/");
+  std::string user = clients == std::string::npos ? name : name.substr(0, clients);
+  std::string user_path = zpath::config(type, user);
+  zk_.submit_all(
+      {ZkRequest::children(path), ZkRequest::children(user_path + "/clients"),
+       ZkRequest::get(user_path), ZkRequest::children(user_path)},
+      [this, alive = alive_, path, user_path, nested = clients != std::string::npos,
+       done = std::move(done)](std::vector<ZkReply> found) mutable {
+        if (!*alive) return;
+        if (!found[0].children.empty()) return put(path, {}, std::move(done));
+        std::string doomed = path;
+        if (nested && found[1].children.size() == 1 && path.ends_with("/" + found[1].children[0])) {
+          doomed = user_path + "/clients";
+          auto own = decode_config(found[2].data.value_or(""));
+          if (own && own->empty() && found[3].children.size() == 1) doomed = user_path;
+        }
+        remove_tree(doomed, std::move(done));
+      });
+}
+
+void ConfigStore::write(const std::string& type, const std::string& name, const ConfigMap& config,
+                        Fn<void(Result<void>)> done) {
+  auto notify = [this, alive = alive_, type, name, config,
+                 done = std::move(done)](Result<void> written) mutable {
+    if (!*alive) return;
+    if (!written) return done(std::move(written));
+    zk_.submit(ZkRequest::create(std::string(zpath::kConfigChanges) + "/config_change_",
+                                 encode_config_change(type + "/" + name),
+                                 CreateMode::persistent_sequential),
+               [this, alive, type, name, config, done = std::move(done)](ZkReply reply) mutable {
+                 if (!*alive) return;
+                 if (!reply.ok())
+                   return done(std::unexpected(
+                       zk_error("a config change cannot be announced", reply.error)));
+                 if (type == "topics") topics_.try_emplace(name, false);
+                 told_(type, name, config);
+                 done({});
+               });
+  };
+  bool quota = type == "users" || type == "clients" || type == "ips";
+  if (quota && config.empty()) return clean_or_put(type, name, std::move(notify));
+  put(zpath::config(type, name), config, std::move(notify));
 }
 
 }  // namespace ottla::broker

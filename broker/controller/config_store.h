@@ -36,13 +36,25 @@ class ConfigStore {
   void know_topic(const std::string& topic, const ConfigMap& config);  // written by this broker
   void forget_deleted(const MetadataImage& image);
 
+  // As stored now; empty when nothing is.
   void read(const std::string& type, const std::string& name, Fn<void(Result<ConfigMap>)> done);
+  // Every entity of a type with its config, by name as it stands in the path. With `below`, those
+  // under each of them: type "users", below "clients" gives "U/clients/C".
+  void read_all(const std::string& type, const std::string& below,
+                Fn<void(Result<std::map<std::string, ConfigMap>>)> done);
+  // Replaces an entity's config (guarded by /controller), leaves the notification and tells it
+  // here at once. A user, client or address whose config becomes empty is removed when nothing
+  // stands below it.
   void write(const std::string& type, const std::string& name, const ConfigMap& config,
              Fn<void(Result<void>)> done);
 
  private:
   void tell(const std::string& type, const std::string& name, const ZkReply& reply);
   void process(std::vector<std::string> names, bool skip_all, Fn<void()> done);
+  void put(const std::string& path, const ConfigMap& config, Fn<void(Result<void>)> done);
+  void create_with_parents(std::string path, std::string text, Fn<void(Result<void>)> done);
+  void clean_or_put(const std::string& type, const std::string& name, Fn<void(Result<void>)> done);
+  void remove_tree(std::string path, Fn<void(Result<void>)> done);
 
   ZkClient& zk_;
   int32_t broker_id_;

@@ -359,6 +359,7 @@ void ControlPlane::leave(Fn<void()> done) {
 
 // ------------------------------------------------------------------------------------- the rest
 
+ConfigStore& ControlPlane::configs() { return *impl_->configs; }
 TopicAdmin& ControlPlane::topics() { return *impl_->admin; }
 int32_t ControlPlane::broker_id() const { return impl_->options.broker_id; }
 int64_t ControlPlane::broker_epoch() const { return impl_->broker_epoch; }

@@ -59,6 +59,8 @@ class ControlPlaneHost {
                          const ConfigMap& config) = 0;
 };
 
+class ConfigStore;
+
 class ControlPlane {
  public:
   ControlPlane(rt::World& world, ControlPlaneOptions options, ControlPlaneHost& host,
@@ -104,6 +106,7 @@ class ControlPlane {
   // entity_type "topics" or "brokers"; name "<default>" for cluster-wide broker settings.
   void read_config(const std::string& entity_type, const std::string& name,
                    Fn<void(Result<ConfigMap>)> done);
+  ConfigStore& configs();  // after open; config_store.h
   // Replaces an entity's config (guarded by /controller), then leaves the change notification.
   void write_config(const std::string& entity_type, const std::string& name, ConfigMap config,
                     Fn<void(Result<void>)> done);

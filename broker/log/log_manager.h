@@ -78,6 +78,7 @@ class LogManager {
   // After it no removed partition comes back with a power failure. Blocks for one sync a directory.
   Result<void> sync_removals();
   void update_config(const std::string& topic, const LogConfig& config);
+  void set_producer_id_expiration(int64_t ms) { options_.producer_id_expiration_ms = ms; }
   void for_each(const std::function<void(PartitionLog&)>& visit);  // in order of TopicPartition
   size_t partition_count() const { return logs_.size(); }
   std::vector<LogDirInfo> dirs() const;

@@ -153,6 +153,7 @@ class PartitionLog {
 
   // --- others
   void set_config(const LogConfig& config) { config_ = config; }
+  void set_producer_id_expiration(int64_t ms) { producer_id_expiration_ms_ = ms; }
   const LogConfig& config() const { return config_; }
   const TopicPartition& tp() const { return tp_; }
   const std::string& dir() const { return dir_; }

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "broker/api/handlers.h"
+#include "broker/config/dynamic_config.h"
 #include "broker/server/log_settings.h"
 #include "common/base/log.h"
 
@@ -42,7 +43,10 @@ ControlPlaneOptions control_options(const BrokerConfig& config, int32_t broker_i
 }  // namespace
 
 Broker::Broker(rt::World world, BrokerConfig config)
-    : world_(world), config_(std::move(config)), metadata_(MetadataImage::empty("")) {
+    : world_(world),
+      file_config_(std::move(config)),
+      config_(file_config_),
+      metadata_(MetadataImage::empty("")) {
   register_metrics();
 }
 
@@ -139,7 +143,7 @@ Result<void> Broker::load_logs() {
                                                   world_.entropy.u64());
   producer_ids_ = std::make_unique<ProducerIds>(*control_);
   context_.reset(new ApiContext{world_, config_, broker_id_, *replicas_, *control_, *sessions_,
-                                *groups_, *producer_ids_, dynamic_});
+                                *groups_, *producer_ids_, dynamic_, file_config_});
   logs_->start_tasks();
   return {};
 }
@@ -272,9 +276,26 @@ void Broker::on_config(const std::string& entity_type, const std::string& name,
       topic_overrides_[name] = config;
     if (logs_) logs_->update_config(name, log_config_for(name));
   } else if (entity_type == "brokers") {
-    if (name == kDefaultEntity) dynamic_.cluster_default = config;
-    if (name == std::to_string(control_->broker_id())) dynamic_.broker = config;
+    bool own = name == std::to_string(control_->broker_id());
+    if (!own && name != kDefaultEntity) return;
+    ConfigOverrides usable = usable_dynamic(config, own);
+    if (usable.size() < config.size())
+      log::warn(kLog, "some stored broker configs have no effect: not dynamic, or no valid value",
+                "entity=brokers/{} stored={} used={}", name, config.size(), usable.size());
+    (own ? dynamic_.broker : dynamic_.cluster_default) = std::move(usable);
+    on_broker_config();
   }
+}
+
+// Parts that look at the settings when they need one see the new ones from now on; logs are told.
+void Broker::on_broker_config() {
+  config_ = with_dynamic(file_config_, dynamic_);
+  if (!logs_) return;
+  logs_->for_each([this](PartitionLog& log) {
+    log.set_config(log_config_for(log.tp().topic));
+    log.set_producer_id_expiration(config_.producer_id_expiration_ms);
+  });
+  logs_->set_producer_id_expiration(config_.producer_id_expiration_ms);
 }
 
 // ----------------------------------------------------------------------------- the controller's

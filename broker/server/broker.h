@@ -91,11 +91,13 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   void dispatch(RequestPtr request);
   void on_dir_offline(const std::string& dir, const std::vector<TopicPartition>& lost);
   LogConfig log_config_for(const std::string& topic) const;
+  void on_broker_config();
   BrokerRegistration registration() const;
 
   // Fixed after start.
   rt::World world_;
-  BrokerConfig config_;
+  const BrokerConfig file_config_;  // what server.properties said
+  BrokerConfig config_;             // the same with the dynamic configs over it; parts refer to it
   int32_t broker_id_ = -1;
   std::string cluster_id_;
 

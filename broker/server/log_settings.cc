@@ -1,6 +1,5 @@
 #include "broker/server/log_settings.h"
 
-#include <algorithm>
 
 namespace ottla::broker {
 
@@ -44,11 +43,12 @@ LogConfig to_log_config(const TopicConfig& topic) {
   log.compression_levels.zstd = topic.compression_zstd_level;
   log.preallocate = topic.preallocate;
   log.timestamp_log_append = topic.message_timestamp_type == "LogAppendTime";
-  // The older difference.max still narrows either side.
-  log.timestamp_before_max_ms =
-      std::min(topic.message_timestamp_before_max_ms, topic.message_timestamp_difference_max_ms);
-  log.timestamp_after_max_ms =
-      std::min(topic.message_timestamp_after_max_ms, topic.message_timestamp_difference_max_ms);
+  // The older difference.max counts where the newer limit is not set.
+  auto limit = [&](int64_t newer) {
+    return newer == INT64_MAX ? topic.message_timestamp_difference_max_ms : newer;
+  };
+  log.timestamp_before_max_ms = limit(topic.message_timestamp_before_max_ms);
+  log.timestamp_after_max_ms = limit(topic.message_timestamp_after_max_ms);
   log.message_downconversion = topic.message_downconversion_enable;
   return log;
 }

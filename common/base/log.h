@@ -10,6 +10,7 @@
 
 #include <fmt/core.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,8 +31,13 @@ void configure(const Options& options);
 // Replaces the output; for tests and the simulator. Null restores the default.
 using Sink = void (*)(Level, std::string_view room, std::string_view line, void* context);
 void set_sink(Sink sink, void* context);
-void set_level(Level level);
-Level level();
+void set_level(Level level);  // of every room that has none of its own
+// A level of its own for one room, or none again. One thread at a time; names are remembered for
+// good, so pass only those of rooms.
+void set_room_level(std::string_view room, std::optional<Level> level);
+std::optional<Level> room_level(std::string_view room);
+Level root_level();
+Level level();  // the lowest that any room has: below it nothing is written
 void write(Level level, const Room& room, std::string_view message, fmt::string_view format,
            fmt::format_args args);
 
