@@ -249,6 +249,36 @@ void finish(ApiContext& context, Call& call, std::vector<ReadOutcome> outcomes) 
   call.request->reply(response, std::move(call.pieces));
 }
 
+// An isolation level that does not exist is only noticed when there is something to read.
+bool refuses_isolation(ApiContext& context, const kmsg::FetchRequest& asked,
+                       const std::vector<ReadTarget>& targets) {
+  if (asked.isolation_level == 0 || asked.isolation_level == 1) return false;
+  return std::any_of(targets.begin(), targets.end(), [&](const ReadTarget& target) {
+    return context.metadata().partition(target.tp.topic, target.tp.partition) != nullptr;
+  });
+}
+
+// As Kafka answers what its handler did not expect: the same error for each partition that was
+// named, and above them.
+void answer_failed(Request& request, const kmsg::FetchRequest& asked, ErrorCode error) {
+  Response response;
+  response.error_code = error;
+  response.session_id = asked.session_id;
+  if (request.version() >= kFirstWithTopicIds) return request.reply(response);
+  for (const auto& topic : asked.topics) {
+    auto& answer = response.responses.emplace_back();
+    answer.topic = topic.topic;
+    for (const auto& partition : topic.partitions) {
+      auto& entry = answer.partitions.emplace_back();
+      entry.partition_index = partition.partition;
+      entry.error_code = error;
+      entry.high_watermark = -1;
+      entry.aborted_transactions.emplace();
+    }
+  }
+  request.reply(response);
+}
+
 }  // namespace
 
 void handle_fetch(ApiContext& context, RequestPtr request) {
@@ -274,6 +304,8 @@ void handle_fetch(ApiContext& context, RequestPtr request) {
   if (!params.follower)
     params.max_bytes = std::min<int64_t>(params.max_bytes, context.config.fetch_max_bytes);
   auto targets = targets_of(context, *request, call->session);
+  if (refuses_isolation(context, asked, targets))
+    return answer_failed(*request, asked, ErrorCode::unknown_server_error);
   call->request = std::move(request);
   std::shared_ptr<ClientInfo> client = call->request->shared_client();
   Purgatory::Id parked =

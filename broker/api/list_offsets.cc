@@ -16,6 +16,8 @@ namespace {
 constexpr int64_t kLatest = -1, kEarliest = -2, kMaxTimestamp = -3, kEarliestLocal = -4,
                   kLatestTiered = -5;
 constexpr int16_t kFirstWithEpochs = 4;
+constexpr int32_t kConsumer =
+    -1;  // below: a tool that looks for faults, and sees what followers see
 
 bool is_allowed(int64_t timestamp, int16_t version) {
   if (timestamp >= kEarliest) return true;
@@ -28,8 +30,9 @@ bool is_allowed(int64_t timestamp, int16_t version) {
 struct Asked {
   int16_t version = 0;
   int32_t replica_id = -1;
-  bool read_committed = false;
-  bool from_consumer() const { return replica_id < 0; }
+  int8_t isolation_level = 0;
+  bool read_committed() const { return isolation_level == 1; }
+  bool from_consumer() const { return replica_id == kConsumer; }
 };
 
 void answer_v0(PartitionLog& log, const Asked& how, const Partition& partition,
@@ -57,7 +60,7 @@ void answer_found(const TimestampOffset& found, Answer& answer) {
 
 ErrorCode answer_offset(Partition& partition, const Asked& how, int64_t timestamp, Answer& answer) {
   PartitionLog& log = *partition.log();
-  int64_t limit = how.from_consumer() ? partition.read_limit(how.read_committed) : log.leo();
+  int64_t limit = how.from_consumer() ? partition.read_limit(how.read_committed()) : log.leo();
   bool settled = !how.from_consumer() || partition.hw_is_settled();
   ErrorCode unsettled =
       how.version >= 5 ? ErrorCode::offset_not_available : ErrorCode::leader_not_available;
@@ -76,7 +79,7 @@ ErrorCode answer_offset(Partition& partition, const Asked& how, int64_t timestam
   if (timestamp == kLatestTiered) return ErrorCode::none;  // nothing is tiered: -1
   auto found = timestamp == kMaxTimestamp ? log.offset_of_max_timestamp()
                                           : log.offset_for_timestamp(timestamp);
-  if (!found) return ErrorCode::kafka_storage_error;
+  if (!found) return to_error_code(refusal_of(found.error()));
   if (*found && (*found)->offset < limit) {
     answer_found(**found, answer);
   } else if (!settled) {
@@ -102,7 +105,9 @@ Answer answer_partition(ApiContext& context, const Asked& how, const std::string
   if (error == ErrorCode::none && asked.current_leader_epoch < -1)
     error = ErrorCode::fenced_leader_epoch;  // older than any epoch; -1 asks for no check
   if (error == ErrorCode::none) {
-    if (how.version == 0)
+    if (how.from_consumer() && (how.isolation_level & ~1) != 0)
+      error = ErrorCode::unknown_server_error;
+    else if (how.version == 0)
       answer_v0(*partition->log(), how, *partition, asked, answer);
     else
       error = answer_offset(*partition, how, asked.timestamp, answer);
@@ -117,7 +122,7 @@ Answer answer_partition(ApiContext& context, const Asked& how, const std::string
 void handle_list_offsets(ApiContext& context, RequestPtr request) {
   kmsg::ListOffsetsRequest asked;
   if (!decode(*request, asked)) return;
-  Asked how{request->version(), asked.replica_id, asked.isolation_level == 1};
+  Asked how{request->version(), asked.replica_id, asked.isolation_level};
   std::set<std::pair<std::string, int32_t>> seen, repeated;
   for (const auto& topic : asked.topics)
     for (const auto& partition : topic.partitions)

@@ -44,7 +44,6 @@ ValidateRules PartitionLog::rules() const {
   rules.timestamp_after_max_ms = config_.timestamp_after_max_ms;
   rules.max_message_bytes = config_.max_message_bytes;
   rules.compacted = config_.cleanup_compact;
-  rules.open_compressed = config_.open_compressed;
   return rules;
 }
 
@@ -57,6 +56,7 @@ Appended PartitionLog::append_as_leader(MutBytes set, int32_t leader_epoch, Orig
   input.leader_epoch = leader_epoch;
   input.now_wall_ms = world_.loop.wall_ms();
   input.topic_partition = tp_text_;
+  input.decompressor = decompressor_.get();
   Validated validated = validate_and_assign(set, rules(), input);
   if (validated.refusal != Refusal::none) {
     Appended out = refused(validated.refusal, std::move(validated.message), log_start_offset_);

@@ -38,8 +38,6 @@ struct LogConfig {
   int64_t timestamp_before_max_ms = INT64_MAX;
   int64_t timestamp_after_max_ms = INT64_MAX;
   bool message_downconversion = true;
-  // Ours, no topic config of Kafka: decompress what is produced, to refuse what does not decode.
-  bool open_compressed = false;
 
   bool operator==(const LogConfig&) const = default;
 };

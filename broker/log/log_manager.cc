@@ -222,6 +222,7 @@ PartitionLog::Options LogManager::log_options(Dir& dir, const TopicPartition& tp
   if (options_.config_for) options.config = options_.config_for(tp.topic);
   options.producer_id_expiration_ms = options_.producer_id_expiration_ms;
   options.jitter_seed = std::hash<std::string>{}(options.dir);
+  options.decompressor = decompressor_;
   options.on_failure = [this, &dir, alive = std::weak_ptr<int>(alive_)](const Error& error) {
     if (!alive.expired()) take_offline(dir, error);
   };

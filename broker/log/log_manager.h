@@ -123,6 +123,7 @@ class LogManager {
 
   rt::World world_;
   LogManagerOptions options_;
+  std::shared_ptr<compress::Decompressor> decompressor_ = std::make_shared<compress::Decompressor>();
   std::vector<std::unique_ptr<Dir>> dirs_;
   std::map<TopicPartition, Loaded> logs_;
   std::map<TopicPartition, Dir*> offline_;

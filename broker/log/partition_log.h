@@ -81,6 +81,8 @@ class PartitionLog {
     bool created_now = false;      // the directory is new and empty
     int64_t producer_id_expiration_ms = 86400000;
     uint64_t jitter_seed = 0;
+    // Opens what is produced; shared by all logs of a loop. Null: the log makes its own.
+    std::shared_ptr<compress::Decompressor> decompressor;
     // Called at most once, on the loop: the directory's disk failed.
     std::function<void(const Error&)> on_failure;
     // Called on the loop each time that durable_offset() moved over kCheckpointBytes more: the
@@ -245,6 +247,7 @@ class PartitionLog {
   std::function<void(const Error&)> on_failure_;
   std::function<void()> on_flushed_;
   uint64_t jitter_seed_;
+  std::shared_ptr<compress::Decompressor> decompressor_;
 
   // Durable (through files), mirrored here.
   std::string dir_;

@@ -300,6 +300,8 @@ PartitionLog::PartitionLog(rt::World world, Options options)
       on_failure_(std::move(options.on_failure)),
       on_flushed_(std::move(options.on_flushed)),
       jitter_seed_(options.jitter_seed),
+      decompressor_(options.decompressor ? std::move(options.decompressor)
+                                         : std::make_shared<compress::Decompressor>()),
       dir_(std::move(options.dir)),
       config_(options.config),
       last_flush_wall_ms_(world.loop.wall_ms()) {}

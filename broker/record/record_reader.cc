@@ -77,6 +77,20 @@ Result<void> each_record(const RawBatch& batch, const std::function<bool(const R
   return each_legacy_record(batch, visit, max_bytes);
 }
 
+Refusal refusal_of(const Error& error) {
+  switch (error.code) {
+    case Errc::corrupt:
+      return Refusal::invalid_record;
+    case Errc::invalid:
+    case Errc::unsupported:
+      return Refusal::unknown_server_error;
+    case Errc::too_large:
+      return Refusal::message_too_large;
+    default:
+      return Refusal::kafka_storage_error;
+  }
+}
+
 Result<std::vector<OwnedRecord>> read_records(const RawBatch& batch) {
   auto own = [](const std::optional<Bytes>& bytes) {
     return bytes ? std::optional<std::string>(to_string(*bytes)) : std::nullopt;

@@ -29,10 +29,14 @@ struct Record {
 
 constexpr size_t kMaxOpenedBatchBytes = 256u << 20;  // a batch that decompresses to more is refused
 
-// Calls `visit` for each record, in order, until it gives false. Errc::corrupt: the bytes do not
-// decode; the context is one line. Errc::unsupported: an unknown codec.
+// Calls `visit` for each record, in order, until it gives false. Errc::corrupt: the records do not
+// decode. Errc::invalid: what they are compressed in does not. Errc::unsupported: an unknown codec.
+// Errc::too_large: more than `max_bytes`.
 Result<void> each_record(const RawBatch& batch, const std::function<bool(const Record&)>& visit,
                          size_t max_bytes = kMaxOpenedBatchBytes);
+
+// What Kafka answers when a batch cannot be opened.
+Refusal refusal_of(const Error& error);
 
 // An owned copy of each record; for tests, tools and coordinators replaying their partition.
 struct OwnedRecord {

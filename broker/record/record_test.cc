@@ -9,6 +9,7 @@
 #include "broker/record/record_reader.h"
 #include "broker/record/validate.h"
 #include "common/base/prng.h"
+#include "common/wire/writer.h"
 
 using namespace ottla;
 using namespace ottla::broker;
@@ -271,6 +272,138 @@ TEST_CASE("no bytes make the validators or readers misbehave") {
     (void)check_produce_set(9, set);
     (void)validate_and_assign(set.mutable_bytes(), {.compacted = prng.chance(0.5)}, {});
   }
+}
+
+namespace {
+
+// A batch whose header says what it likes over any payload, with a checksum that holds.
+Buffer batch_over(compress::Codec codec, Bytes payload, int32_t count) {
+  BatchBuilder::Options options;
+  options.codec = compress::Codec::none;
+  BatchBuilder builder(options);
+  builder.append(1000, std::nullopt, std::nullopt);
+  Buffer batch;
+  REQUIRE(builder.finish(batch));
+  batch.resize_uninitialized(kBatchHeaderSize);
+  batch.append(payload);
+  store_be(batch.data() + kLengthAt, static_cast<int32_t>(batch.size() - kLogOverhead));
+  store_be(batch.data() + kAttributesAt, static_cast<int16_t>(codec));
+  store_be(batch.data() + kLastOffsetDeltaAt, count - 1);
+  store_be(batch.data() + kRecordCountAt, count);
+  store_be(batch.data() + kCrcAt, BatchView(batch).computed_crc());
+  return batch;
+}
+
+Buffer packed(compress::Codec codec, Bytes plain) {
+  Buffer out;
+  REQUIRE(compress::compress(codec, plain, out));
+  return out;
+}
+
+Refusal refusal_for(Buffer batch, const ValidateRules& rules = {}) {
+  return validate_and_assign(batch.mutable_bytes(), rules, {.topic_partition = "t-0"}).refusal;
+}
+
+}  // namespace
+
+TEST_CASE("a compressed batch is opened: what does not decode is refused") {
+  for (int id = 1; id < compress::kCodecCount; ++id) {
+    auto codec = static_cast<compress::Codec>(id);
+    INFO(compress::codec_name(codec));
+    Buffer whole = simple_batch(200);
+    Bytes records = BatchView(whole).records();
+    CHECK(refusal_for(batch_over(codec, packed(codec, records), 200)) == Refusal::none);
+    CHECK(refusal_for(batch_over(codec, packed(codec, records), 199)) == Refusal::invalid_record);
+    CHECK(refusal_for(batch_over(codec, packed(codec, records), 201)) == Refusal::invalid_record);
+    CHECK(refusal_for(batch_over(codec, packed(codec, records.first(records.size() - 1)), 200)) ==
+          Refusal::invalid_record);
+    CHECK(refusal_for(batch_over(codec, packed(codec, as_bytes("no records at all")), 1)) ==
+          Refusal::invalid_record);
+    CHECK(refusal_for(batch_over(codec, as_bytes("nothing that anyone compressed"), 1)) ==
+          Refusal::unknown_server_error);
+  }
+}
+
+TEST_CASE("records that lie across the pieces of a decompressor are walked all the same") {
+  Prng prng(11);
+  for (int id = 0; id < compress::kCodecCount; ++id) {
+    BatchBuilder::Options options;
+    options.codec = static_cast<compress::Codec>(id);
+    BatchBuilder builder(options);
+    std::vector<BatchBuilder::HeaderIn> headers{{"header", as_bytes("x")}, {"empty", std::nullopt}};
+    int64_t newest = -1;
+    for (int i = 0; i < 300; ++i) {
+      std::string value(prng.below(i % 50 == 0 ? 200'000 : 3'000), static_cast<char>(prng.next()));
+      auto timestamp = static_cast<int64_t>(prng.below(1'000'000));
+      newest = std::max(newest, timestamp);
+      builder.append(timestamp, as_bytes("key"), as_bytes(value), headers);
+    }
+    Buffer batch;
+    REQUIRE(builder.finish(batch));
+    // The header's max timestamp is put right.
+    store_be<int64_t>(batch.data() + kMaxTimestampAt, 5);
+    store_be(batch.data() + kCrcAt, BatchView(batch).computed_crc());
+    auto out = validate_and_assign(batch.mutable_bytes(), {.max_message_bytes = 1 << 30},
+                                   {.first_offset = 7});
+    INFO(id << " " << out.message);
+    REQUIRE(out.refusal == Refusal::none);
+    CHECK_FALSE(out.replaced);
+    CHECK(out.max_timestamp == newest);
+    CHECK(BatchView(batch).max_timestamp() == newest);
+    CHECK(BatchView(batch).crc_ok());
+    CHECK(out.last_offset == 306);
+  }
+}
+
+TEST_CASE("inner offsets that do not count up are assigned anew") {
+  BatchBuilder::Options options;
+  options.codec = compress::Codec::gzip;
+  BatchBuilder builder(options);
+  builder.append_at(0, 100, as_bytes("k"), as_bytes("a"));
+  builder.append_at(5, 101, as_bytes("k"), as_bytes("b"));
+  Buffer batch;
+  REQUIRE(builder.finish(batch));
+  store_be(batch.data() + kLastOffsetDeltaAt, 1);
+  store_be(batch.data() + kCrcAt, BatchView(batch).computed_crc());
+  auto out = validate_and_assign(batch.mutable_bytes(), {}, {.first_offset = 50});
+  REQUIRE(out.refusal == Refusal::none);
+  REQUIRE(out.replaced);
+  auto records = read_records({out.replaced->bytes(), kMagicV2});
+  REQUIRE(records);
+  CHECK(records->at(1).offset == 51);
+}
+
+TEST_CASE("a bomb costs one piece of memory and is refused as too large") {
+  // One record whose value would be 300 MB of zeros.
+  constexpr int64_t kValue = 300'000'000;
+  wire::Writer head;
+  head.varint(static_cast<int32_t>(kValue + 12));
+  head.i8(0);
+  head.varlong(0);
+  head.varint(0);
+  head.varint(-1);
+  head.varint(static_cast<int32_t>(kValue));
+  std::string plain(as_text(head.bytes()));
+  plain.resize(plain.size() + kValue, '\0');
+  for (auto codec : {compress::Codec::gzip, compress::Codec::zstd}) {
+    Buffer bomb = batch_over(codec, packed(codec, as_bytes(plain)), 1);
+    CHECK(bomb.size() < 400'000);
+    CHECK(refusal_for(std::move(bomb)) == Refusal::message_too_large);
+  }
+}
+
+TEST_CASE("record errors are counted all and listed within a bound") {
+  BatchBuilder::Options options;
+  options.codec = compress::Codec::zstd;
+  BatchBuilder builder(options);
+  for (int i = 0; i < 150'000; ++i) builder.append(1000, std::nullopt, std::nullopt);
+  Buffer batch;
+  REQUIRE(builder.finish(batch));
+  auto out =
+      validate_and_assign(batch.mutable_bytes(), {.compacted = true}, {.topic_partition = "t-0"});
+  CHECK(out.refusal == Refusal::invalid_record);
+  CHECK(out.record_errors.size() == kMaxRecordErrors);
+  CHECK(out.message.find("due to 150000 record errors") != std::string::npos);
 }
 
 TEST_CASE("sequences wrap to zero") {

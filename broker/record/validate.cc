@@ -16,25 +16,13 @@ Validated refuse(Refusal refusal, std::string message) {
   return out;
 }
 
-// Errors of decoding, as Apache answers them: what does not decompress is an unknown server error,
-// what decompresses to nonsense an invalid record.
-Validated refuse(const Error& error) {
-  bool codec = error.code != Errc::corrupt ||
-               error.context.find(" data does not decode") != std::string::npos;
-  return refuse(codec ? Refusal::unknown_server_error : Refusal::invalid_record, error.context);
-}
+Validated refuse(const Error& error) { return refuse(refusal_of(error), error.context); }
 
 // Collects what is wrong with single records; one wrong record refuses the batch.
 class RecordChecks {
  public:
   RecordChecks(const ValidateRules& rules, const ValidateInput& input, TimestampType batch_type)
       : rules_(rules), input_(input), batch_type_(batch_type) {}
-
-  bool needs_records() const {
-    return rules_.compacted || rules_.timestamp_before_max_ms != INT64_MAX ||
-           rules_.timestamp_after_max_ms != INT64_MAX ||
-           batch_type_ == TimestampType::log_append_time;
-  }
 
   void check(int32_t index, int64_t offset, int64_t timestamp, bool has_key) {
     if (rules_.compacted && !has_key) {
@@ -73,7 +61,7 @@ class RecordChecks {
       out.message = fmt::format(
           "One or more records have been rejected due to {} record errors in total, "
           "and only showing the first three errors at most: [",
-          errors_.size());
+          count_);
       for (size_t i = 0; i < errors_.size() && i < 3; ++i)
         out.message += fmt::format("{}RecordError(batchIndex={}, message='{}')", i ? ", " : "",
                                    errors_[i].batch_index, errors_[i].message);
@@ -95,12 +83,16 @@ class RecordChecks {
     return behind <= rules_.timestamp_before_max_ms &&
            wrap_sub(0, behind) <= rules_.timestamp_after_max_ms;
   }
-  void add(int32_t index, std::string message) { errors_.push_back({index, std::move(message)}); }
+  void add(int32_t index, std::string message) {
+    ++count_;
+    if (errors_.size() < kMaxRecordErrors) errors_.push_back({index, std::move(message)});
+  }
 
   const ValidateRules& rules_;
   const ValidateInput& input_;
   TimestampType batch_type_;
   std::vector<RecordError> errors_;
+  size_t count_ = 0;
   bool bad_timestamp_ = false;
 };
 
@@ -138,26 +130,35 @@ struct Opened {
   bool offsets_consecutive = true;
 };
 
-// Looks at every record of a batch that must be, or cheaply can be, looked into.
-std::optional<Validated> check_records(const RawBatch& raw, RecordChecks& checks, Opened& opened) {
+// Looks at every record.
+std::optional<Validated> check_records(const BatchView& batch, compress::Decompressor& decompressor,
+                                       RecordChecks& checks, Opened& opened) {
+  if (auto begun = decompressor.begin(*batch.codec(), batch.records()); !begun)
+    return refuse(begun.error());
+  std::optional<Validated> broken;
+  size_t bytes = 0;
+  auto more = [&]() -> Bytes {
+    if (broken) return {};
+    auto piece = decompressor.next();
+    if (!piece) {
+      broken = refuse(piece.error());
+      return {};
+    }
+    bytes += piece->size();
+    if (bytes <= kMaxOpenedBytes) return *piece;
+    broken = refuse(Refusal::message_too_large,
+                    fmt::format("a batch decompresses to more than {} bytes", kMaxOpenedBytes));
+    return {};
+  };
   int32_t index = 0;
-  auto see = [&](int64_t offset, int64_t timestamp, bool has_key) {
+  bool sound = walk_records(batch, more, [&](int64_t offset, int64_t timestamp, bool has_key) {
     if (offset != index) opened.offsets_consecutive = false;
     opened.max_timestamp = std::max(opened.max_timestamp, timestamp);
     checks.check(index, offset, timestamp, has_key);
     ++index;
-  };
-  BatchView batch(raw.bytes);
-  if (batch.codec_id() == 0) {
-    if (!walk_plain_records(batch, see))
-      return refuse(Refusal::invalid_record, "the batch's records do not decode");
-  } else {
-    auto read = each_record(raw, [&](const Record& record) {
-      see(record.offset, record.timestamp, record.key.has_value());
-      return true;
-    });
-    if (!read) return refuse(read.error());
-  }
+  });
+  if (broken) return broken;
+  if (!sound) return refuse(Refusal::invalid_record, "the batch's records do not decode");
   return checks.verdict();
 }
 
@@ -245,15 +246,14 @@ Validated validate_v2(MutBytes bytes, const ValidateRules& rules, const Validate
   if (target != codec && !batch.control()) return recompress(raw, target, rules, input);
 
   RecordChecks checks(rules, input, batch.timestamp_type());
-  int64_t max_timestamp = batch.max_timestamp();
-  if (codec == compress::Codec::none || rules.open_compressed || checks.needs_records()) {
-    Opened opened;
-    if (auto refused = check_records(raw, checks, opened)) return std::move(*refused);
-    if (codec != compress::Codec::none && !opened.offsets_consecutive)
-      return recompress(raw, codec, rules, input);
-    max_timestamp = opened.max_timestamp;
-  }
-  return assign_in_place(bytes, rules, input, max_timestamp);
+  Opened opened;
+  compress::Decompressor own;
+  if (auto refused =
+          check_records(batch, input.decompressor ? *input.decompressor : own, checks, opened))
+    return std::move(*refused);
+  if (codec != compress::Codec::none && !opened.offsets_consecutive)
+    return recompress(raw, codec, rules, input);
+  return assign_in_place(bytes, rules, input, opened.max_timestamp);
 }
 
 // Magic 0 and 1: all messages of the set become one batch of magic 2.

@@ -1,7 +1,7 @@
 // What a leader demands of a record set before it appends it, and what it changes in it. Hot path:
-// checksum, header checks, and for uncompressed batches one walk over the record lengths.
-// Compressed batches pass unopened unless the topic is compacted, bounds timestamps, or has its own
-// codec.
+// checksum, header checks, and one walk over the record lengths. Compressed batches are
+// decompressed for that walk piece by piece, into memory that is used again, and stored as they
+// came.
 //
 // Source: Kafka documentation (topic configs message.timestamp.*, compression.type); KIP-32,
 // KIP-98, KIP-467 (record errors); what a live 3.9 broker answers.
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "broker/record/batch_view.h"
+#include "broker/record/record_reader.h"
 
 namespace ottla::broker {
 
@@ -22,6 +22,12 @@ struct RecordError {
 // Kafka's AppendOrigin: what is demanded of clients is not demanded of our own coordinators.
 enum class Origin { client, coordinator, replication };
 
+// What one batch may decompress to. Kafka has no such bound; this one stands between a bomb and the
+// loop's time, and what memory its conversion for an old consumer would take.
+constexpr size_t kMaxOpenedBytes = kMaxOpenedBatchBytes;
+// Record errors that one answer carries; the count in its text is of all.
+constexpr size_t kMaxRecordErrors = 100'000;
+
 struct ValidateRules {
   std::optional<compress::Codec> target_codec;  // nullopt: compression.type=producer
   compress::Levels levels;
@@ -30,9 +36,6 @@ struct ValidateRules {
   int64_t timestamp_after_max_ms = INT64_MAX;
   int32_t max_message_bytes = 1048588;
   bool compacted = false;
-  // Opens every compressed batch, as Apache does: finds payloads that do not decode, at the cost of
-  // decompressing all that is produced.
-  bool open_compressed = false;
 };
 
 struct ValidateInput {
@@ -40,7 +43,8 @@ struct ValidateInput {
   int64_t first_offset = 0;  // the log's leo
   int32_t leader_epoch = 0;
   int64_t now_wall_ms = 0;
-  std::string_view topic_partition;  // "topic-0", for messages
+  std::string_view topic_partition;                // "topic-0", for messages
+  compress::Decompressor* decompressor = nullptr;  // whose memory is used; null: one for this call
 };
 
 struct Validated {

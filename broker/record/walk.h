@@ -1,29 +1,33 @@
-// walk_plain_records: steps over the records of an uncompressed magic-2 batch, checking that every
-// length adds up, without building anything. The produce path pays this per record, so it decodes
-// its varints by hand.
+// walk_records: steps over the records of a magic-2 batch, checking that every length adds up,
+// without building anything. The block comes in pieces: one for an uncompressed batch, what the
+// decompressor has ready for others, so that no batch ever stands decompressed in memory whole. The
+// produce path pays this per record, so it decodes its varints by hand.
 #pragma once
 
 #include "broker/record/batch_view.h"
 
 namespace ottla::broker {
 
-class PlainWalk {
+inline int64_t unzigzag(uint64_t raw) {
+  return static_cast<int64_t>(raw >> 1) ^ -static_cast<int64_t>(raw & 1);
+}
+
+// One record's body that lies in one piece.
+class PlainBody {
  public:
-  PlainWalk(const uint8_t* at, const uint8_t* end) : at_(at), end_(end) {}
+  PlainBody(const uint8_t* at, int64_t size) : at_(at), end_(at + size) {}
   bool ok() const { return ok_; }
-  const uint8_t* at() const { return at_; }
+  int64_t left() const { return end_ - at_; }
 
   int64_t varint(int max_bytes) {
-    if (at_ != end_ && *at_ < 0x80) [[likely]] {
-      uint64_t raw = *at_++;
-      return static_cast<int64_t>(raw >> 1) ^ -static_cast<int64_t>(raw & 1);
-    }
+    if (at_ != end_ && *at_ < 0x80) [[likely]]
+      return unzigzag(*at_++);
     uint64_t raw = 0;
     for (int i = 0; i < max_bytes; ++i) {
       if (at_ == end_) break;
       uint8_t byte = *at_++;
       raw |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
-      if (byte < 0x80) return static_cast<int64_t>(raw >> 1) ^ -static_cast<int64_t>(raw & 1);
+      if (byte < 0x80) return unzigzag(raw);
     }
     ok_ = false;
     return 0;
@@ -35,13 +39,6 @@ class PlainWalk {
     }
     at_ += count;
   }
-  // A nullable field; false when it is null.
-  bool skip_field() {
-    int64_t size = varint(5);
-    if (size < 0) return false;
-    skip(size);
-    return true;
-  }
 
  private:
   const uint8_t* at_;
@@ -49,38 +46,125 @@ class PlainWalk {
   bool ok_ = true;
 };
 
+// Where the walk stands in the block. `More` gives the next piece, empty at the end.
+template <class More>
+struct Pieces {
+  More more;
+  const uint8_t* at = nullptr;
+  const uint8_t* end = nullptr;
+  bool fill() {
+    Bytes piece = more();
+    at = piece.data();
+    end = at + piece.size();
+    return !piece.empty();
+  }
+  int64_t here() const { return end - at; }
+};
+
+// A body, or a record's size, that may cross from piece to piece.
+template <class More>
+class PiecewiseBody {
+ public:
+  PiecewiseBody(Pieces<More>& pieces, int64_t size) : pieces_(pieces), left_(size) {}
+  bool ok() const { return ok_; }
+  int64_t left() const { return left_; }
+
+  int64_t varint(int max_bytes) {
+    uint64_t raw = 0;
+    for (int i = 0; i < max_bytes; ++i) {
+      if (left_ == 0 || (pieces_.here() == 0 && !pieces_.fill())) break;
+      uint8_t byte = *pieces_.at++;
+      --left_;
+      raw |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
+      if (byte < 0x80) return unzigzag(raw);
+    }
+    ok_ = false;
+    return 0;
+  }
+  void skip(int64_t count) {
+    if (count < 0 || count > left_) {
+      ok_ = false;
+      return;
+    }
+    left_ -= count;
+    while (count > 0) {
+      if (pieces_.here() == 0 && !pieces_.fill()) {
+        ok_ = false;
+        return;
+      }
+      int64_t step = std::min(count, pieces_.here());
+      pieces_.at += step;
+      count -= step;
+    }
+  }
+
+ private:
+  Pieces<More>& pieces_;
+  int64_t left_;
+  bool ok_ = true;
+};
+
+struct RecordHead {
+  int64_t timestamp_delta = 0;
+  int64_t offset_delta = 0;
+  bool has_key = false;
+};
+
+// A nullable field; false when it is null.
+template <class Body>
+bool skip_field(Body& body) {
+  int64_t size = body.varint(5);
+  if (size < 0) return false;
+  body.skip(size);
+  return true;
+}
+
+// False when the lengths and counts inside do not fill the body exactly.
+template <class Body>
+bool walk_body(Body body, RecordHead& head) {
+  body.skip(1);  // attributes: none are defined
+  head.timestamp_delta = body.varint(10);
+  head.offset_delta = body.varint(5);
+  head.has_key = skip_field(body);
+  (void)skip_field(body);
+  int64_t headers = body.varint(5);
+  if (!body.ok() || headers < 0 || headers > body.left()) return false;
+  for (int64_t h = 0; h < headers && body.ok(); ++h) {
+    if (!skip_field(body)) return false;
+    (void)skip_field(body);
+  }
+  return body.ok() && body.left() == 0;
+}
+
 // Calls see(offset, timestamp, has_key) for each record; offset counts from the batch's base
-// offset. False when lengths, header counts or the record count do not add up.
-template <class See>
-bool walk_plain_records(const BatchView& batch, See&& see) {
-  Bytes block = batch.records();
-  const uint8_t* end = block.data() + block.size();
-  const uint8_t* at = block.data();
+// offset. False when lengths, header counts or the record count do not add up, or when the pieces
+// end too early: `more` knows whether that was a fault of theirs.
+template <class More, class See>
+bool walk_records(const BatchView& batch, More more, See&& see) {
+  Pieces<More> pieces{std::move(more)};
   bool append_time = batch.timestamp_type() == TimestampType::log_append_time;
   for (int32_t i = 0; i < batch.record_count(); ++i) {
-    PlainWalk outer(at, end);
-    int64_t size = outer.varint(5);
-    if (!outer.ok() || size < 0 || size > end - outer.at()) return false;
-    const uint8_t* body_end = outer.at() + size;
-    PlainWalk body(outer.at(), body_end);
-    body.skip(1);
-    int64_t timestamp_delta = body.varint(10);
-    int64_t offset_delta = body.varint(5);
-    bool has_key = body.skip_field();
-    (void)body.skip_field();
-    int64_t headers = body.varint(5);
-    if (!body.ok() || headers < 0 || headers > body_end - body.at()) return false;
-    for (int64_t h = 0; h < headers && body.ok(); ++h) {
-      if (!body.skip_field()) return false;
-      (void)body.skip_field();
+    int64_t size = -1;
+    if (pieces.here() > 0 && *pieces.at < 0x80) [[likely]] {
+      size = unzigzag(*pieces.at++);
+    } else {
+      PiecewiseBody<More> outer(pieces, INT64_MAX);
+      size = outer.varint(5);
+      if (!outer.ok()) return false;
     }
-    if (!body.ok() || body.at() != body_end) return false;
-    int64_t timestamp =
-        append_time ? batch.max_timestamp() : wrapping_add(batch.base_timestamp(), timestamp_delta);
-    see(wrapping_add(batch.base_offset(), offset_delta), timestamp, has_key);
-    at = body_end;
+    if (size < 0) return false;
+    RecordHead head;
+    if (size <= pieces.here()) [[likely]] {
+      if (!walk_body(PlainBody(pieces.at, size), head)) return false;
+      pieces.at += size;
+    } else if (!walk_body(PiecewiseBody<More>(pieces, size), head)) {
+      return false;
+    }
+    int64_t timestamp = append_time ? batch.max_timestamp()
+                                    : wrapping_add(batch.base_timestamp(), head.timestamp_delta);
+    see(wrapping_add(batch.base_offset(), head.offset_delta), timestamp, head.has_key);
   }
-  return at == end;
+  return pieces.here() == 0 && !pieces.fill();
 }
 
 }  // namespace ottla::broker

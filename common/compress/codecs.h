@@ -1,4 +1,4 @@
-// The codecs behind codec.h, one file each. `out` is appended to; decoders stop at `max_bytes`.
+// The codecs behind codec.h, one file each. `out` is appended to.
 #pragma once
 
 #include "common/compress/codec.h"
@@ -6,27 +6,20 @@
 namespace ottla::compress::detail {
 
 Result<void> gzip_compress(Bytes input, Buffer& out, int level);
-Result<Buffer> gzip_decompress(Bytes input, size_t max_bytes);
 Result<void> snappy_compress(Bytes input, Buffer& out);
-Result<Buffer> snappy_decompress(Bytes input, size_t max_bytes);
 Result<void> lz4_compress(Bytes input, Buffer& out, int level, bool broken_checksum);
-Result<Buffer> lz4_decompress(Bytes input, size_t max_bytes, bool broken_checksum);
 Result<void> zstd_compress(Bytes input, Buffer& out, int level);
-Result<Buffer> zstd_decompress(Bytes input, size_t max_bytes);
 
-inline std::unexpected<Error> corrupt(const char* codec, const char* why) {
-  return fail(Errc::corrupt, std::string(codec) + " data does not decode: " + why);
-}
-inline std::unexpected<Error> too_large(const char* codec, size_t max_bytes) {
-  return fail(Errc::too_large, std::string(codec) + " data decompresses to more than " +
-                                   std::to_string(max_bytes) + " bytes");
-}
-// Room for the next piece of output: grows by doubling, from a guess that the input can justify.
-inline bool grow_output(Buffer& out, size_t produced, size_t input_size, size_t max_bytes) {
-  if (produced >= max_bytes) return false;
-  size_t wanted = produced == 0 ? std::max<size_t>(input_size * 4, 4096) : produced * 2;
-  out.resize_uninitialized(std::min(wanted, max_bytes));
-  return true;
+std::unique_ptr<Stream> gzip_stream();
+std::unique_ptr<Stream> snappy_stream();
+std::unique_ptr<Stream> lz4_stream();
+std::unique_ptr<Stream> zstd_stream();
+
+constexpr size_t kPieceBytes = 64 * 1024;   // of output, where the codec leaves the choice
+constexpr size_t kKeptBytes = 1024 * 1024;  // more than that is given back after an input
+
+inline std::unexpected<Error> corrupt(const char* codec, const std::string& why) {
+  return fail(Errc::invalid, std::string(codec) + " data does not decode: " + why);
 }
 
 }  // namespace ottla::compress::detail

@@ -1,3 +1,4 @@
+#include <lz4frame.h>
 #include <catch2/catch.hpp>
 
 #include "common/base/prng.h"
@@ -77,6 +78,58 @@ TEST_CASE("lz4 frames of magic 0 have their own header checksum") {
   auto back = decompress(Codec::lz4, odd, 100, {true});
   REQUIRE(back);
   CHECK(as_text(*back) == "hello hello");
+}
+
+TEST_CASE("a decompressor serves one input after the other, in pieces") {
+  Decompressor decompressor;
+  std::string text = text_of(700'000, 5, false) + text_of(300'000, 6, true);
+  for (int round = 0; round < 3; ++round)
+    for (int id = 0; id < kCodecCount; ++id) {
+      auto codec = static_cast<Codec>(id);
+      Buffer packed;
+      REQUIRE(compress::compress(codec, as_bytes(text), packed));
+      // An input that breaks off in the middle leaves nothing behind for the next.
+      REQUIRE(decompressor.begin(codec, packed.bytes().first(packed.size() / 2)));
+      (void)decompressor.next();
+      REQUIRE(decompressor.begin(codec, packed));
+      std::string back;
+      size_t largest = 0;
+      while (true) {
+        auto piece = decompressor.next();
+        REQUIRE(piece);
+        if (piece->empty()) break;
+        largest = std::max(largest, piece->size());
+        back += as_text(*piece);
+      }
+      CHECK(back == text);
+      CHECK((largest <= 65536 || codec == Codec::none));
+    }
+  CHECK_FALSE(decompressor.begin(static_cast<Codec>(5), {}));
+}
+
+TEST_CASE("lz4: Kafka's reader, not the library's") {
+  std::string text = text_of(200'000, 8, false);
+  auto frame = [&](bool linked, bool block_checksum, bool content_checksum) {
+    LZ4F_preferences_t how{};
+    how.frameInfo.blockMode = linked ? LZ4F_blockLinked : LZ4F_blockIndependent;
+    how.frameInfo.blockChecksumFlag =
+        block_checksum ? LZ4F_blockChecksumEnabled : LZ4F_noBlockChecksum;
+    how.frameInfo.contentChecksumFlag =
+        content_checksum ? LZ4F_contentChecksumEnabled : LZ4F_noContentChecksum;
+    Buffer out(LZ4F_compressFrameBound(text.size(), &how));
+    out.resize_uninitialized(
+        LZ4F_compressFrame(out.data(), out.size(), text.data(), text.size(), &how));
+    return out;
+  };
+  Buffer checked = frame(false, true, true);
+  auto back = decompress(Codec::lz4, checked, 1 << 20);
+  REQUIRE(back);
+  CHECK(as_text(*back) == text);
+  checked.data()[checked.size() - 1] ^= 1;  // of the content checksum
+  CHECK(decompress(Codec::lz4, checked, 1 << 20));
+  checked.data()[40] ^= 1;  // in the first block
+  CHECK_FALSE(decompress(Codec::lz4, checked, 1 << 20));
+  CHECK_FALSE(decompress(Codec::lz4, frame(true, false, false), 1 << 20));
 }
 
 TEST_CASE("snappy without the stream header is one raw block") {

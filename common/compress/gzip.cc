@@ -30,42 +30,50 @@ Result<void> gzip_compress(Bytes input, Buffer& out, int level) {
   return {};
 }
 
+namespace {
+
 // Members may follow each other; what follows and is no member is ignored, as Java's reader does.
-Result<Buffer> gzip_decompress(Bytes input, size_t max_bytes) {
-  z_stream stream{};
-  if (inflateInit2(&stream, kGzipWindow) != Z_OK) return corrupt("gzip", "no memory");
-  Buffer out;
-  size_t produced = 0;
-  stream.next_in = const_cast<uint8_t*>(input.data());
-  stream.avail_in = static_cast<uInt>(input.size());
-  int status = Z_OK;
-  bool bounded = true;
-  while (true) {
-    if (produced == out.size() && !grow_output(out, produced, input.size(), max_bytes)) {
-      uint8_t one;  // exactly max_bytes is allowed: see whether the stream ends here
-      stream.next_out = &one;
-      stream.avail_out = 1;
-      status = inflate(&stream, Z_NO_FLUSH);
-      bounded = stream.avail_out == 1;
-    } else {
-      stream.next_out = out.data() + produced;
-      stream.avail_out = static_cast<uInt>(out.size() - produced);
-      status = inflate(&stream, Z_NO_FLUSH);
-      produced = out.size() - stream.avail_out;
-    }
-    if (!bounded) break;
-    if (status == Z_STREAM_END) {
-      if (stream.avail_in < 2 || stream.next_in[0] != 0x1f || stream.next_in[1] != 0x8b) break;
-      inflateReset(&stream);
-    } else if (status != Z_OK) {
-      break;
-    }
+class GzipStream final : public Stream {
+ public:
+  ~GzipStream() override {
+    if (started_) inflateEnd(&stream_);
   }
-  inflateEnd(&stream);
-  if (!bounded) return too_large("gzip", max_bytes);
-  if (status != Z_STREAM_END) return corrupt("gzip", stream.msg ? stream.msg : "it is cut short");
-  out.resize_uninitialized(produced);
-  return out;
-}
+  Result<void> begin(Bytes input, const Format&) override {
+    if (!started_ && inflateInit2(&stream_, kGzipWindow) != Z_OK)
+      return corrupt("gzip", "no memory");
+    started_ = true;
+    inflateReset(&stream_);
+    out_.resize_uninitialized(kPieceBytes);
+    stream_.next_in = const_cast<uint8_t*>(input.data());
+    stream_.avail_in = static_cast<uInt>(input.size());
+    ended_ = false;
+    return {};
+  }
+  Result<Bytes> next() override {
+    stream_.next_out = out_.data();
+    stream_.avail_out = static_cast<uInt>(out_.size());
+    while (!ended_ && stream_.avail_out == out_.size()) {
+      int status = inflate(&stream_, Z_NO_FLUSH);
+      if (status == Z_STREAM_END)
+        end_member();
+      else if (status != Z_OK)
+        return corrupt("gzip", stream_.msg ? stream_.msg : "it is cut short");
+    }
+    return out_.bytes().first(out_.size() - stream_.avail_out);
+  }
+
+ private:
+  void end_member() {
+    ended_ = stream_.avail_in < 2 || stream_.next_in[0] != 0x1f || stream_.next_in[1] != 0x8b;
+    if (!ended_) inflateReset(&stream_);
+  }
+  z_stream stream_{};
+  Buffer out_;
+  bool started_ = false, ended_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Stream> gzip_stream() { return std::make_unique<GzipStream>(); }
 
 }  // namespace ottla::compress::detail

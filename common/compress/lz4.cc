@@ -1,6 +1,9 @@
 // LZ4 frames as Kafka writes them: independent 64 KB blocks, no checksums but the header's. Magic 0
-// messages carry a header checksum computed over the frame magic too; such a frame is repaired
-// before, or spoiled after, the library does its work.
+// messages carry a header checksum computed over the frame magic too. Frames are taken apart here,
+// for two reasons: Kafka's own reader differs from the library's (it refuses blocks that depend on
+// each other, and does not look at a content checksum), and each block goes into memory that is
+// used again.
+#include <lz4.h>
 #include <lz4frame.h>
 
 #include <algorithm>
@@ -14,13 +17,25 @@ namespace {
 
 constexpr size_t kFrameMagicSize = 4;
 
-// xxHash32 with seed 0 of fewer than 16 bytes: all that a frame header needs.
-uint32_t short_xxh32(Bytes bytes) {
+constexpr uint32_t kFrameMagic = 0x184D2204u;
+constexpr uint32_t kStoredBit = 0x80000000u;
+
+// xxHash32 with seed 0.
+uint32_t xxh32(Bytes bytes) {
   constexpr uint32_t kP1 = 2654435761u, kP2 = 2246822519u, kP3 = 3266489917u, kP4 = 668265263u,
                      kP5 = 374761393u;
-  OTTLA_CHECK(bytes.size() < 16);
-  uint32_t hash = kP5 + static_cast<uint32_t>(bytes.size());
   size_t i = 0;
+  uint32_t hash = kP5;
+  if (bytes.size() >= 16) {
+    uint32_t lanes[4] = {kP1 + kP2, kP2, 0, 0u - kP1};
+    for (; i + 16 <= bytes.size(); i += 16)
+      for (size_t lane = 0; lane < 4; ++lane)
+        lanes[lane] =
+            std::rotl(lanes[lane] + load_le<uint32_t>(bytes.data() + i + 4 * lane) * kP2, 13) * kP1;
+    hash = std::rotl(lanes[0], 1) + std::rotl(lanes[1], 7) + std::rotl(lanes[2], 12) +
+           std::rotl(lanes[3], 18);
+  }
+  hash += static_cast<uint32_t>(bytes.size());
   for (; i + 4 <= bytes.size(); i += 4)
     hash = std::rotl(hash + load_le<uint32_t>(bytes.data() + i) * kP3, 17) * kP4;
   for (; i < bytes.size(); ++i) hash = std::rotl(hash + bytes[i] * kP5, 11) * kP1;
@@ -28,7 +43,7 @@ uint32_t short_xxh32(Bytes bytes) {
   hash = (hash ^ (hash >> 13)) * kP3;
   return hash ^ (hash >> 16);
 }
-uint8_t header_checksum(Bytes header) { return static_cast<uint8_t>(short_xxh32(header) >> 8); }
+uint8_t header_checksum(Bytes header) { return static_cast<uint8_t>(xxh32(header) >> 8); }
 
 // Where the header checksum byte lies: after magic, flags, block descriptor, optional content size.
 // 0 when the frame is too short or of a form that old Kafka clients never wrote.
@@ -39,9 +54,67 @@ size_t checksum_position(Bytes frame) {
   return dictionary || frame.size() <= at ? 0 : at;
 }
 
-struct DecoderGuard {
-  LZ4F_dctx* context = nullptr;
-  ~DecoderGuard() { LZ4F_freeDecompressionContext(context); }
+class Lz4Stream final : public Stream {
+ public:
+  Result<void> begin(Bytes input, const Format& format) override {
+    if (out_.capacity() > kKeptBytes) out_ = Buffer();
+    ended_ = false;
+    rest_ = {};
+    size_t checksum = checksum_position(input);
+    if (checksum == 0) return corrupt("lz4", "no frame header");
+    uint8_t flags = input[4], block = input[5];
+    if (load_le<uint32_t>(input.data()) != kFrameMagic) return corrupt("lz4", "no frame");
+    if (flags >> 6 != 1 || (flags & 0x03) != 0 || !(flags & 0x20))
+      return corrupt("lz4", "a frame of an unknown version, or with blocks that need each other");
+    if ((block & 0x8f) != 0 || block < 0x40) return corrupt("lz4", "an unknown block size");
+    Bytes header = input.subspan(kFrameMagicSize, checksum - kFrameMagicSize);
+    if (!format.lz4_broken_checksum && input[checksum] != header_checksum(header))
+      return corrupt("lz4", "the frame header's checksum is wrong");
+    block_checksums_ = flags & 0x10;
+    max_block_ = size_t{1} << (2 * (block >> 4) + 8);
+    rest_ = input.subspan(checksum + 1);
+    return {};
+  }
+  Result<Bytes> next() override {
+    Bytes piece;
+    while (piece.empty() && !ended_) {
+      OTTLA_ASSIGN(uint32_t head, take_u32());
+      size_t size = head & ~kStoredBit;
+      if (size == 0) {
+        ended_ = true;  // a content checksum may follow: Kafka does not look at it
+        break;
+      }
+      if (size > max_block_ || size > rest_.size())
+        return corrupt("lz4", "a block's size is wrong");
+      Bytes block = rest_.first(size);
+      rest_ = rest_.subspan(size);
+      OTTLA_ASSIGN(piece, head & kStoredBit ? Result<Bytes>(block) : open_block(block));
+      if (!block_checksums_) continue;
+      OTTLA_ASSIGN(uint32_t checksum, take_u32());
+      if (checksum != xxh32(block)) return corrupt("lz4", "a block fails its checksum");
+    }
+    return piece;
+  }
+
+ private:
+  Result<uint32_t> take_u32() {
+    if (rest_.size() < 4) return corrupt("lz4", "it is cut short");
+    auto value = load_le<uint32_t>(rest_.data());
+    rest_ = rest_.subspan(4);
+    return value;
+  }
+  Result<Bytes> open_block(Bytes block) {
+    out_.resize_uninitialized(max_block_);
+    int size = LZ4_decompress_safe(reinterpret_cast<const char*>(block.data()),
+                                   reinterpret_cast<char*>(out_.data()),
+                                   static_cast<int>(block.size()), static_cast<int>(max_block_));
+    if (size < 0) return corrupt("lz4", "a block is damaged");
+    return out_.bytes().first(static_cast<size_t>(size));
+  }
+  Bytes rest_;
+  Buffer out_;
+  size_t max_block_ = 0;
+  bool block_checksums_ = false, ended_ = true;
 };
 
 }  // namespace
@@ -55,7 +128,8 @@ Result<void> lz4_compress(Bytes input, Buffer& out, int level, bool broken_check
   out.resize_uninitialized(at + LZ4F_compressFrameBound(input.size(), &preferences));
   size_t size = LZ4F_compressFrame(out.data() + at, out.size() - at, input.data(), input.size(),
                                    &preferences);
-  if (LZ4F_isError(size)) return fail(Errc::invalid, std::string("lz4: ") + LZ4F_getErrorName(size));
+  if (LZ4F_isError(size))
+    return fail(Errc::invalid, std::string("lz4: ") + LZ4F_getErrorName(size));
   out.resize_uninitialized(at + size);
   if (broken_checksum) {
     size_t checksum = checksum_position(out.bytes().subspan(at));
@@ -65,42 +139,6 @@ Result<void> lz4_compress(Bytes input, Buffer& out, int level, bool broken_check
   return {};
 }
 
-Result<Buffer> lz4_decompress(Bytes input, size_t max_bytes, bool broken_checksum) {
-  Buffer repaired;
-  if (broken_checksum) {
-    size_t checksum = checksum_position(input);
-    if (checksum == 0) return corrupt("lz4", "no frame header");
-    repaired.append(input);
-    repaired.data()[checksum] =
-        header_checksum(input.subspan(kFrameMagicSize, checksum - kFrameMagicSize));
-    input = repaired.bytes();
-  }
-  DecoderGuard decoder;
-  if (LZ4F_isError(LZ4F_createDecompressionContext(&decoder.context, LZ4F_VERSION)))
-    return corrupt("lz4", "no memory");
-  Buffer out;
-  size_t produced = 0, consumed = 0, hint = 1;
-  while (hint != 0) {
-    uint8_t spare[1];
-    uint8_t* into = spare;
-    size_t room = 0;
-    if (produced < out.size() || grow_output(out, produced, input.size(), max_bytes)) {
-      into = out.data() + produced;
-      room = out.size() - produced;
-    } else {
-      room = 1;  // at the limit: any further byte is one too many
-    }
-    bool at_limit = into == spare;
-    size_t took = input.size() - consumed, gave = room;
-    hint = LZ4F_decompress(decoder.context, into, &gave, input.data() + consumed, &took, nullptr);
-    if (LZ4F_isError(hint)) return corrupt("lz4", LZ4F_getErrorName(hint));
-    consumed += took;
-    if (at_limit && gave > 0) return too_large("lz4", max_bytes);
-    if (!at_limit) produced += gave;
-    if (hint != 0 && took == 0 && gave == 0) return corrupt("lz4", "it is cut short");
-  }
-  out.resize_uninitialized(produced);
-  return out;
-}
+std::unique_ptr<Stream> lz4_stream() { return std::make_unique<Lz4Stream>(); }
 
 }  // namespace ottla::compress::detail

@@ -1,5 +1,6 @@
-// Kafka's "snappy" is snappy-java's stream: 16 bytes of header (magic, version 1, compatible 1), then
-// blocks of raw snappy, each behind its int32 size. Some clients send one raw block without header.
+// Kafka's "snappy" is snappy-java's stream: 16 bytes of header (magic, version 1, compatible 1),
+// then blocks of raw snappy, each behind its int32 size. Some clients send one raw block without
+// header.
 #include <snappy.h>
 
 #include <algorithm>
@@ -18,21 +19,52 @@ bool has_header(Bytes input) {
   return input.size() >= kHeaderSize && std::memcmp(input.data(), kMagic, sizeof kMagic) == 0;
 }
 
-Result<void> append_block(Bytes block, Buffer& out, size_t max_bytes) {
-  const char* data = reinterpret_cast<const char*>(block.data());
-  size_t size = 0;
-  if (!snappy::GetUncompressedLength(data, block.size(), &size))
-    return corrupt("snappy", "a block has no length");
-  if (size > max_bytes - out.size()) return too_large("snappy", max_bytes);
-  // A block cannot grow by more than 64/3 per byte (its copies reach 64 bytes for 3): larger
-  // promises are lies, and memory is not spent on them.
-  if (size / 24 > block.size()) return corrupt("snappy", "a block promises more than it can hold");
-  size_t at = out.size();
-  out.resize_uninitialized(at + size);
-  if (!snappy::RawUncompress(data, block.size(), reinterpret_cast<char*>(out.data() + at)))
-    return corrupt("snappy", "a block is damaged");
-  return {};
-}
+class SnappyStream final : public Stream {
+ public:
+  Result<void> begin(Bytes input, const Format&) override {
+    if (out_.capacity() > kKeptBytes) out_ = Buffer();
+    stream_ = has_header(input);
+    rest_ = stream_ ? input.subspan(kHeaderSize) : input;
+    return {};
+  }
+  Result<Bytes> next() override {
+    out_.clear();
+    if (!stream_) {
+      if (!rest_.empty()) OTTLA_TRY(open_block(std::exchange(rest_, {})));
+      return out_.bytes();
+    }
+    while (out_.empty()) {
+      while (has_header(rest_)) rest_ = rest_.subspan(kHeaderSize);  // streams one after the other
+      if (rest_.size() < 4) break;
+      int32_t size = load_be<int32_t>(rest_.data());
+      rest_ = rest_.subspan(4);
+      if (size < 0 || static_cast<size_t>(size) > rest_.size())
+        return corrupt("snappy", "a block's size is wrong");
+      OTTLA_TRY(open_block(rest_.first(static_cast<size_t>(size))));
+      rest_ = rest_.subspan(static_cast<size_t>(size));
+    }
+    return out_.bytes();
+  }
+
+ private:
+  Result<void> open_block(Bytes block) {
+    const char* data = reinterpret_cast<const char*>(block.data());
+    size_t size = 0;
+    if (!snappy::GetUncompressedLength(data, block.size(), &size))
+      return corrupt("snappy", "a block has no length");
+    // A block cannot grow by more than 64/3 per byte (its copies reach 64 bytes for 3): larger
+    // promises are lies, and memory is not spent on them.
+    if (size / 24 > block.size())
+      return corrupt("snappy", "a block promises more than it can hold");
+    out_.resize_uninitialized(size);
+    if (!snappy::RawUncompress(data, block.size(), reinterpret_cast<char*>(out_.data())))
+      return corrupt("snappy", "a block is damaged");
+    return {};
+  }
+  Bytes rest_;
+  Buffer out_;
+  bool stream_ = false;
+};
 
 }  // namespace
 
@@ -55,27 +87,6 @@ Result<void> snappy_compress(Bytes input, Buffer& out) {
   return {};
 }
 
-Result<Buffer> snappy_decompress(Bytes input, size_t max_bytes) {
-  Buffer out;
-  if (!has_header(input)) {
-    OTTLA_TRY(append_block(input, out, max_bytes));
-    return out;
-  }
-  size_t at = kHeaderSize;
-  while (at < input.size()) {
-    if (has_header(input.subspan(at))) {  // streams written one after the other
-      at += kHeaderSize;
-      continue;
-    }
-    if (input.size() - at < 4) return corrupt("snappy", "a block's size is cut short");
-    int32_t size = load_be<int32_t>(input.data() + at);
-    at += 4;
-    if (size < 0 || static_cast<size_t>(size) > input.size() - at)
-      return corrupt("snappy", "a block's size is wrong");
-    OTTLA_TRY(append_block(input.subspan(at, static_cast<size_t>(size)), out, max_bytes));
-    at += static_cast<size_t>(size);
-  }
-  return out;
-}
+std::unique_ptr<Stream> snappy_stream() { return std::make_unique<SnappyStream>(); }
 
 }  // namespace ottla::compress::detail

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   ValidateRules rules;
   rules.compacted = (data[0] & 32) != 0;
-  rules.open_compressed = (data[0] & 64) != 0;
+  if ((data[0] & 64) != 0) rules.timestamp_type = TimestampType::log_append_time;
   if ((data[0] & 128) != 0) rules.target_codec = compress::Codec::lz4;
   (void)validate_and_assign(copy.mutable_bytes(), rules, {});
   return 0;
