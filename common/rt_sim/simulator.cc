@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <utility>
+
 #include "common/rt_sim/core.h"
 
 namespace ottla::sim {
@@ -162,6 +164,10 @@ std::optional<Decayed> Simulator::decay(const std::string& name, const std::stri
   if (found)
     core_->trace(&host, "decay", fmt::format("{} at {}", found->path, found->offset));
   return found;
+}
+std::vector<DiskFault> Simulator::exchange_faults(const std::string& name,
+                                                  std::vector<DiskFault> plan) {
+  return std::exchange(core_->host(name).faults, std::move(plan));
 }
 DiskOptions& Simulator::disk_options(const std::string& name) {
   return core_->host(name).disk_options;

@@ -133,6 +133,8 @@ class Simulator {
   // -- disk
   void inject(const std::string& name, DiskFault fault);
   void clear_faults(const std::string& name);
+  // The plan, taken away for a while: for a test that looks at the disk itself.
+  std::vector<DiskFault> exchange_faults(const std::string& name, std::vector<DiskFault> plan);
   // Calls to the disk that a fault could have hit, since the node was made.
   uint64_t disk_calls(const std::string& name) const;
   // How often a fault of the node hit, since the node was made.

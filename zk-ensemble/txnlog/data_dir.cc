@@ -162,7 +162,8 @@ Result<PurgeResult> purge(rt::Disk& disk, const std::string& snapshot_dir, const
   size_t kept = 0;
   size_t next = 0;
   for (; next < snapshots.size() && kept < retain; ++next) {
-    if (snapshot_seems_whole(disk, snapshot_dir + "/" + snapshots[next].name)) ++kept;
+    OTTLA_ASSIGN(bool whole, snapshot_seems_whole(disk, snapshot_dir + "/" + snapshots[next].name));
+    if (whole) ++kept;
   }
   if (kept < retain || next == 0) return result;
   int64_t oldest_kept = snapshots[next - 1].zxid;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace ottla::zk {
 namespace {
@@ -78,6 +79,20 @@ Result<bool> LogReader::record_after(uint64_t from) {
       if (got == length && adler32(entry.bytes()) == load_be<uint64_t>(prefix)) return true;
     }
     at += last;
+  }
+}
+
+Result<bool> LogReader::bytes_after(uint64_t from) {
+  static constexpr uint8_t kZeros[4096] = {};
+  for (uint64_t at = from;;) {
+    OTTLA_ASSIGN(Bytes bytes, window(at, kChunkBytes));
+    if (bytes.empty()) return false;
+    at += bytes.size();
+    while (!bytes.empty()) {
+      size_t count = std::min(bytes.size(), sizeof kZeros);
+      if (std::memcmp(bytes.data(), kZeros, count) != 0) return true;
+      bytes = bytes.subspan(count);
+    }
   }
 }
 

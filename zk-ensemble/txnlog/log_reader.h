@@ -38,6 +38,8 @@ class LogReader {
   // True when an intact record begins at or after `from`: what is damaged before it was followed by
   // more, so it is no torn tail. Reads to the end of the file.
   Result<bool> record_after(uint64_t from);
+  // True when anything but padding lies at or after `from`.
+  Result<bool> bytes_after(uint64_t from);
 
  private:
   friend Result<bool> is_unfinished_log(rt::Disk& disk, const std::string& path);

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "zk-ensemble/txnlog/log_reader.h"
 #include "zk-ensemble/txnlog/snapshot_reader.h"
 #include "zk-ensemble/txnlog/txn_format.h"
@@ -74,7 +76,9 @@ class Recovery {
     for (const ZxidFile& candidate : snapshots) {
       std::string path = dir_.snapshot_dir() + "/" + candidate.name;
       if (tried == kMaxCandidates) break;
-      if (!snapshot_seems_whole(disk_, path)) {
+      OTTLA_ASSIGN(bool whole, snapshot_seems_whole(disk_, path));
+      if (!whole) {
+        if (candidate.zxid > 0 && first_fault.empty()) first_fault = path + ": not a whole snapshot";
         result_.warnings.push_back(fmt::format("{}: skipped, it is not a whole snapshot", path));
         continue;
       }
@@ -87,7 +91,8 @@ class Recovery {
       result_.warnings.push_back(read.error().context);
       if (first_fault.empty()) first_fault = read.error().context;
     }
-    if (tried != 0) {
+    // snapshot.0 holds nothing that was acknowledged; Apache's server may have been killed while it wrote it.
+    if (tried != 0 || (!first_fault.empty() && !options_.trust_empty)) {
       return fail(Errc::corrupt, fmt::format("no snapshot in {} can be read; restore one from a backup "
                                              "({})", dir_.snapshot_dir(), first_fault));
     }
@@ -134,15 +139,32 @@ class Recovery {
   }
 
   // A killed process leaves records, and a renamed snapshot, that were read now but never synced. What is
-  // built on them from here on is, so they must be first.
+  // built on them from here on is, so they must be first. One that ended because a sync failed leaves
+  // worse: bytes that the kernel shows, takes for written and will not write again. So what the last
+  // commit may have been is written once more, as it was read, before it is synced.
   Result<void> make_durable() {
     if (!logs_.empty()) {
       OTTLA_ASSIGN(auto file, disk_.open(log_path(logs_.back()), rt::OpenMode::read_write));
+      OTTLA_TRY(write_again(*file));
       OTTLA_TRY(file->sync_now());
       OTTLA_TRY(disk_.sync_dir(dir_.log_dir()));
     }
     if (dir_.snapshot_dir() == dir_.log_dir() && !logs_.empty()) return {};
     return disk_.sync_dir(dir_.snapshot_dir());
+  }
+
+  Result<void> write_again(rt::File& file) {
+    constexpr uint64_t kChunk = 1 << 20;
+    uint64_t end = std::min(newest_end_, file.size());
+    Buffer chunk(kChunk);
+    for (uint64_t at = end > kTornBytes ? end - kTornBytes : 0; at < end;) {
+      MutBytes room = chunk.mutable_bytes().first(std::min(kChunk, end - at));
+      OTTLA_ASSIGN(size_t got, file.read_at(at, room));
+      if (got == 0) break;
+      OTTLA_TRY(file.write_at(at, Bytes(room.first(got))));
+      at += got;
+    }
+    return {};
   }
 
   Result<void> replay_log(const ZxidFile& log, bool is_newest) {
@@ -151,7 +173,11 @@ class Recovery {
     LogRecord record;
     for (;;) {
       OTTLA_ASSIGN(LogReader::Step step, reader.next(record));
-      if (step == LogReader::Step::end) return {};
+      newest_end_ = reader.offset();
+      if (step == LogReader::Step::end) {
+        OTTLA_ASSIGN(bool clean, ends_cleanly(reader, is_newest));
+        return clean ? Result<void>() : handle_damage(reader, is_newest);
+      }
       if (step == LogReader::Step::damaged) return handle_damage(reader, is_newest);
       if (record.zxid <= result_.snapshot_zxid) continue;
       OTTLA_TRY(check_follows(record.zxid, path));
@@ -176,6 +202,16 @@ class Recovery {
                 fmt::format("{}: transactions 0x{:x} to 0x{:x} are missing before it; restore the log "
                             "or a newer snapshot from a backup or from another member",
                             path, result_.last_zxid + 1, zxid - 1));
+  }
+
+  // What looks like an end may be a damaged length or end mark, and acknowledged records behind it. Of a
+  // log that Apache's server left before it began another the end may be torn all the same.
+  Result<bool> ends_cleanly(LogReader& reader, bool is_newest) {
+    OTTLA_ASSIGN(bool more, reader.bytes_after(reader.offset()));
+    if (more && !is_newest) {
+      OTTLA_ASSIGN(more, reader.record_after(reader.offset()));
+    }
+    return !more;
   }
 
   // Only the last commit of the newest log can be torn by a crash; it was never acknowledged. Anything
@@ -203,6 +239,7 @@ class Recovery {
   DataTree& tree_;
   const RecoveryOptions& options_;
   std::vector<ZxidFile> logs_;
+  uint64_t newest_end_ = 0;  // of the records of the last log that was read
   Recovered result_;
 };
 

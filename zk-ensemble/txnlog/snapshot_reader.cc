@@ -176,12 +176,12 @@ Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid
   return {};
 }
 
-bool snapshot_seems_whole(rt::Disk& disk, const std::string& path) {
-  auto file = disk.open(path, rt::OpenMode::read);
-  if (!file || (*file)->size() < 10) return false;
+Result<bool> snapshot_seems_whole(rt::Disk& disk, const std::string& path) {
+  OTTLA_ASSIGN(std::shared_ptr<rt::File> file, disk.open(path, rt::OpenMode::read));
+  if (file->size() < 10) return false;
   uint8_t last[sizeof kSealText];
-  auto got = (*file)->read_at((*file)->size() - sizeof last, last);
-  return got && *got == sizeof last && std::equal(std::begin(last), std::end(last), kSealText);
+  OTTLA_ASSIGN(size_t got, file->read_at(file->size() - sizeof last, last));
+  return got == sizeof last && std::equal(std::begin(last), std::end(last), kSealText);
 }
 
 }  // namespace ottla::zk

@@ -20,6 +20,7 @@ Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid
                            const SnapshotReadOptions& options = {});
 
 // The cheap look before loading: long enough, and it ends as a whole snapshot does.
-bool snapshot_seems_whole(rt::Disk& disk, const std::string& path);
+// An error when it cannot be read: that says nothing of the snapshot.
+Result<bool> snapshot_seems_whole(rt::Disk& disk, const std::string& path);
 
 }  // namespace ottla::zk

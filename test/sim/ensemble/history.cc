@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "zk-ensemble/txnlog/log_reader.h"
+
 namespace ottla::test {
 namespace {
 
@@ -23,6 +25,44 @@ void History::promised(Promise promise) {
 
 void History::violated(std::string invariant, std::string what) {
   if (!violation_) violation_ = Violation{std::move(invariant), std::move(what)};
+}
+
+void History::forget_above(int64_t zxid) {
+  std::erase_if(promises_, [zxid](const Promise& promise) { return promise.zxid > zxid; });
+  max_zxid_ = std::min(max_zxid_, zxid);
+}
+
+// ------------------------------------------------------------------------------------------ ledger
+
+Result<void> Ledger::collect(rt::Disk& disk, const std::string& directory, History& history) {
+  OTTLA_ASSIGN(auto names, disk.list(directory));
+  std::map<int64_t, std::string> files;
+  for (const std::string& name : names)
+    if (auto zxid = zk::zxid_of_name(name, "log")) files[*zxid] = directory + "/" + name;
+  for (const auto& [zxid, path] : files) {
+    OTTLA_ASSIGN(bool unfinished, zk::is_unfinished_log(disk, path));
+    if (unfinished) continue;
+    OTTLA_ASSIGN(zk::LogReader reader, zk::LogReader::open(disk, path));
+    zk::LogRecord record;
+    for (;;) {
+      OTTLA_ASSIGN(zk::LogReader::Step step, reader.next(record));
+      if (step != zk::LogReader::Step::record) break;
+      auto [at, is_new] = entries_.try_emplace(record.zxid, to_string(record.entry));
+      if (!is_new && at->second != as_text(record.entry))
+        history.violated("HistoryNeverRewritten", fmt::format("{}: zxid {} is another", path, record.zxid));
+    }
+  }
+  return {};
+}
+
+std::vector<zk::Txn> Ledger::txns() const {
+  std::vector<zk::Txn> all;
+  for (const auto& [zxid, entry] : entries_) {
+    auto txn = zk::Txn::decode(as_bytes(entry));
+    OTTLA_CHECK(txn.has_value(), "what has a good checksum decodes");
+    all.push_back(std::move(*txn));
+  }
+  return all;
 }
 
 // ------------------------------------------------------------------------------------------- model
@@ -97,9 +137,40 @@ void AcknowledgedWritesSurvive::judge(const std::vector<zk::Txn>& log, History& 
   }
 }
 
-void TreeEqualsModel::judge(const std::vector<zk::Txn>& log, const zk::DataTree& tree, History& history) {
-  Model model;
-  int64_t before = 0;
+void ZxidMonotone::judge(const zk::DataTree& tree, History& history) {
+  if (tree.last_zxid() < seen)
+    history.violated("ZxidMonotone", fmt::format("{} after {}", tree.last_zxid(), seen));
+  seen = tree.last_zxid();
+}
+
+void RepliesAreApplied::judge(const zk::DataTree& tree, History& history) {
+  if (history.max_zxid() > tree.last_zxid())
+    history.violated("RepliesAreApplied", fmt::format("answered {}, the tree is at {}", history.max_zxid(),
+                                                      tree.last_zxid()));
+}
+
+void EphemeralsHaveOwners::judge(const zk::DataTree& tree, History& history) {
+  for (int64_t session : tree.sessions_with_ephemerals())
+    if (!tree.sessions().contains(session))
+      history.violated("EphemeralsHaveOwners", fmt::format("nodes of session 0x{:x}, which is gone",
+                                                           static_cast<uint64_t>(session)));
+}
+
+void SessionsStayDead::judge(const zk::DataTree& tree, History& history) {
+  for (int64_t session : alive)
+    if (!tree.sessions().contains(session)) dead.insert(session);
+  alive.clear();
+  for (const auto& [session, timeout_ms] : tree.sessions()) {
+    alive.insert(session);
+    if (dead.contains(session))
+      history.violated("SessionsStayDead", fmt::format("0x{:x} is back", static_cast<uint64_t>(session)));
+  }
+}
+
+void TreeEqualsModel::judge(const Ledger& ledger, const std::vector<zk::Txn>& log, const zk::DataTree& tree,
+                            History& history) {
+  Model model(ledger.base_zxid());
+  int64_t before = ledger.base_zxid();
   for (const zk::Txn& txn : log) {
     if (txn.header.zxid != before + 1)
       return history.violated("TreeEqualsModel", fmt::format("the log has a gap or repeats: {} after {}",
@@ -151,10 +222,7 @@ void SessionOrder::judge(const std::vector<zk::Txn>& log, History& history) {
 }
 
 void EphemeralsFollowSessions::judge(const zk::DataTree& tree, History& history) {
-  for (int64_t session : tree.sessions_with_ephemerals())
-    if (!tree.sessions().contains(session))
-      history.violated("EphemeralsFollowSessions", fmt::format("nodes of session 0x{:x}, which is gone",
-                                                               static_cast<uint64_t>(session)));
+  EphemeralsHaveOwners::judge(tree, history);
   for (int64_t session : history.closed_sessions())
     if (tree.sessions().contains(session))
       history.violated("EphemeralsFollowSessions", fmt::format("session 0x{:x} was closed and lives",

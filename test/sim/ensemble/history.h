@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "common/rt/world.h"
 #include "zk-ensemble/tree/data_tree.h"
 #include "zk-ensemble/tree/txn.h"
 
@@ -42,6 +44,8 @@ class History {
   int64_t max_zxid() const { return max_zxid_; }
   const std::optional<Violation>& violation() const { return violation_; }
   const std::vector<int64_t>& closed_sessions() const { return closed_; }
+  // What is above `zxid` was lost, and said to be: nobody can ask for it any more.
+  void forget_above(int64_t zxid);
   uint64_t reads = 0, events = 0, reconnects = 0, expirations = 0;
 
  private:
@@ -55,6 +59,7 @@ class History {
 // A second, simple-minded implementation of the tree, fed with the log from its first record on.
 class Model {
  public:
+  explicit Model(int64_t base_zxid = 0) : last_zxid(base_zxid) {}
   struct Node {
     std::optional<std::string> data;
     int32_t version = 0, cversion = 0, aversion = 0;
@@ -63,7 +68,7 @@ class Model {
   void apply(const zk::Txn& txn);
   const std::map<std::string, Node>& nodes() const { return nodes_; }
   const std::map<int64_t, int32_t>& sessions() const { return sessions_; }
-  int64_t last_zxid = 0;
+  int64_t last_zxid;
 
  private:
   void apply(zk::OpCode type, const zk::TxnBody& body, const zk::TxnHeader& header);
@@ -72,12 +77,52 @@ class Model {
   std::map<int64_t, int32_t> sessions_;
 };
 
-// The invariants. `log`: every transaction that the server's logs hold, in order.
+// Every transaction that the server's logs ever held, by zxid: what was purged is still here.
+class Ledger {
+ public:
+  explicit Ledger(int64_t base_zxid = 0) : base_zxid_(base_zxid) {}
+  // Reads the logs of `directory` again. HistoryNeverRewritten: a record stays what it was.
+  Result<void> collect(rt::Disk& disk, const std::string& directory, History& history);
+  int64_t base_zxid() const { return base_zxid_; }
+  int64_t last_zxid() const { return entries_.empty() ? base_zxid_ : entries_.rbegin()->first; }
+  // Every record up to `zxid` is there, and none above.
+  bool is_whole(int64_t zxid) const {
+    return last_zxid() == zxid && entries_.size() == static_cast<size_t>(zxid - base_zxid_);
+  }
+  void forget_above(int64_t zxid) { entries_.erase(entries_.upper_bound(zxid), entries_.end()); }
+  std::vector<zk::Txn> txns() const;
+
+ private:
+  int64_t base_zxid_;
+  std::map<int64_t, std::string> entries_;
+};
+
+// The invariants. First those that are looked at after every event of the simulation.
+
+// A server's zxid never goes back, not over a power failure either: it applies what is durable alone.
+struct ZxidMonotone {
+  void judge(const zk::DataTree& tree, History& history);
+  int64_t seen = 0;
+};
+// Nobody was answered with a zxid that the tree has not reached.
+struct RepliesAreApplied {
+  static void judge(const zk::DataTree& tree, History& history);
+};
+struct EphemeralsHaveOwners {
+  static void judge(const zk::DataTree& tree, History& history);
+};
+// A session that is gone from the tree never comes back.
+struct SessionsStayDead {
+  void judge(const zk::DataTree& tree, History& history);
+  std::set<int64_t> alive, dead;
+};
+// Then those of every start and of the end.
 struct AcknowledgedWritesSurvive {
   static void judge(const std::vector<zk::Txn>& log, History& history);
 };
 struct TreeEqualsModel {
-  static void judge(const std::vector<zk::Txn>& log, const zk::DataTree& tree, History& history);
+  static void judge(const Ledger& ledger, const std::vector<zk::Txn>& log, const zk::DataTree& tree,
+                    History& history);
 };
 struct SessionOrder {
   static void judge(const std::vector<zk::Txn>& log, History& history);

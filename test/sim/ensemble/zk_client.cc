@@ -44,15 +44,35 @@ ZkClient::ZkClient(int number, rt::World world, const ClientOptions& options, ui
     : number_(number), world_(world), options_(options), prng_(seed), history_(history),
       left_(options.operations) {
   timer_ = world_.loop.make_timer([this] { connect(); });
-  ping_timer_ = world_.loop.make_timer([this] {
-    if (state_ != State::serving) return;
+  ping_timer_ = world_.loop.make_timer([this] { on_beat(); });
+}
+
+// Pings; and gives up, as every client does, a connection or an attempt that nothing comes of. What was
+// sent on it may still arrive.
+void ZkClient::on_beat() {
+  Instant now = world_.loop.now();
+  int64_t beat_ms = options_.session_timeout_ms / 3;
+  if (state_ == State::connecting || state_ == State::handshaking) {
+    if (now - began_ >= ms_to_ns(options_.session_timeout_ms)) {
+      attempt_.reset();
+      connection_.reset();
+      return on_lost();
+    }
+  } else if (state_ == State::serving) {
+    if (now - heard_ > ms_to_ns(2 * beat_ms)) {
+      connection_.reset();
+      return on_lost();
+    }
     wire::Writer body;
     body.i32(kPingXid);
     body.i32(kPing);
     connection_->send(framed(body));
-    ping_timer_->arm_at(after_ms(world_.loop.now(), options_.session_timeout_ms / 3));
+    pings_.push_back(now);
     fill_pipeline();
-  });
+  } else {
+    return;
+  }
+  ping_timer_->arm_at(after_ms(now, beat_ms));
 }
 
 void ZkClient::vanish() {
@@ -68,6 +88,8 @@ void ZkClient::vanish() {
 void ZkClient::connect() {
   state_ = State::connecting;
   connection_.reset();
+  began_ = world_.loop.now();
+  ping_timer_->arm_at(after_ms(began_, options_.session_timeout_ms / 3));
   attempt_ = world_.net.connect(options_.server, [this](Result<std::unique_ptr<rt::Connection>> got) {
     on_connected(std::move(got));
   });
@@ -78,6 +100,9 @@ void ZkClient::on_connected(Result<std::unique_ptr<rt::Connection>> connection) 
   connection_ = std::move(*connection);
   state_ = State::handshaking;
   in_.clear();
+  pings_.clear();
+  reply_zxid_ = 0;
+  began_ = world_.loop.now();
   data_watches_.clear();
   child_watches_.clear();
   wire::Writer body;
@@ -140,8 +165,14 @@ void ZkClient::on_frame(Bytes frame) {
   if (xid == -1) return on_event(in, zxid);
   if (zxid > 0 && zxid < last_zxid_)
     history_.violated("RepliesNeverGoBack", fmt::format("client {}: zxid {} after {}", number_, zxid, last_zxid_));
-  if (zxid > 0) last_zxid_ = zxid;
-  if (xid == kPingXid) return;
+  if (zxid > 0) last_zxid_ = reply_zxid_ = zxid;
+  heard_ = world_.loop.now();
+  if (xid == kPingXid) {
+    if (pings_.empty()) return history_.violated("RepliesInOrder", "a pong that nobody asked for");
+    asked_ = std::max(asked_, pings_.front());
+    pings_.pop_front();
+    return;
+  }
   on_reply(in, xid, zxid, error);
 }
 
@@ -152,10 +183,17 @@ void ZkClient::on_handshake(Bytes frame) {
   int64_t session = in.i64();
   std::string password = get_text(in);
   if (timeout_ms <= 0) {
-    // Expired: a new session is asked for, with nothing of the old one.
+    // Expired: a new session is asked for, with nothing of the old one. A server's clock may be fast,
+    // its wall clock may jump, but it heard this client at asked_ or later.
+    int64_t quiet_ms = (world_.loop.now() - asked_) / 1'000'000;
+    if (session_ != 0 && !closed_ && quiet_ms < timeout_ms_ * 8 / 10)
+      history_.violated("SessionsLiveTheirTimeout",
+                        fmt::format("client {}: heard {} ms ago, expired, its timeout is {} ms", number_,
+                                    quiet_ms, timeout_ms_));
     ++history_.expirations;
     history_.session_closed(session_);
     session_ = 0;
+    closed_ = false;
     password_.assign(16, '\0');
     return retry_later();
   }
@@ -163,6 +201,9 @@ void ZkClient::on_handshake(Bytes frame) {
     history_.violated("SessionMovesWhole", fmt::format("client {}: asked for its session, got another", number_));
   session_ = session;
   password_ = password;
+  timeout_ms_ = timeout_ms;
+  asked_ = began_;
+  heard_ = world_.loop.now();
   history_.session_opened(session_, number_);
   state_ = State::serving;
   ping_timer_->arm_at(after_ms(world_.loop.now(), options_.session_timeout_ms / 3));
@@ -175,6 +216,10 @@ void ZkClient::on_event(wire::Reader& in, int64_t zxid) {
   in.i32();
   std::string path = get_text(in);
   ++history_.events;
+  if (zxid > 0 && zxid < reply_zxid_)
+    history_.violated("WatchFiresBeforeLaterData",
+                      fmt::format("client {}: event of {} at zxid {} after an answer at {}", number_, path,
+                                  zxid, reply_zxid_));
   // Created, deleted and changed are of the data table; deleted may be of the children table instead.
   bool fired = false;
   auto take = [&](std::map<std::string, int64_t>& watches) {
@@ -197,6 +242,7 @@ void ZkClient::on_reply(wire::Reader& in, int32_t xid, int64_t zxid, int32_t err
   }
   Request request = std::move(outstanding_.front());
   outstanding_.pop_front();
+  asked_ = std::max(asked_, request.sent);
   if (request.last) {
     history_.session_closed(session_);
     return vanish();
@@ -299,6 +345,7 @@ void ZkClient::send_random() {
 }
 
 void ZkClient::send_close() {
+  closed_ = true;
   Request request;
   request.type = kCloseSession;
   request.last = true;
@@ -307,6 +354,7 @@ void ZkClient::send_close() {
 
 void ZkClient::send(Request request, wire::Writer body) {
   request.xid = ++last_xid_;
+  request.sent = world_.loop.now();
   wire::Writer whole;
   whole.i32(request.xid);
   whole.i32(request.type);

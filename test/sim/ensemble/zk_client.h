@@ -45,11 +45,13 @@ class ZkClient {
     std::string data;
     bool watch = false;
     bool last = false;  // closeSession
+    Instant sent;
   };
 
   void connect();
   void on_connected(Result<std::unique_ptr<rt::Connection>> connection);
   void on_lost();
+  void on_beat();
   void read_more();
   void on_bytes(size_t count);
   void on_frame(Bytes frame);
@@ -82,6 +84,13 @@ class ZkClient {
   int32_t last_xid_ = 0;
   int left_;
   std::deque<Request> outstanding_;
+  std::deque<Instant> pings_;  // sent and not answered
+  bool closed_ = false;        // asked to close the session, on whatever connection
+  int64_t timeout_ms_ = 0;     // as agreed upon
+  Instant began_;              // this attempt to connect
+  Instant heard_;              // when the last answer came
+  Instant asked_;              // when the last request was sent that has an answer
+  int64_t reply_zxid_ = 0;     // of this connection
   // One-shot watches of this connection that have not fired: path -> the mzxid that the client knows
   // (0: no such node; not kept for children).
   std::map<std::string, int64_t> data_watches_, child_watches_;
