@@ -18,7 +18,7 @@ build=(
   librdkafka-dev libzookeeper-mt-dev    # clients inside the command line tools
 )
 quickstart=(kcat)
-tests=(python3 python3-kafka python3-lz4 python3-snappy python3-kazoo zookeeper zookeeper-bin procps)
+tests=(python3 python3-kafka python3-confluent-kafka python3-lz4 python3-snappy python3-kazoo zookeeper zookeeper-bin procps)
 
 runtime=(libspdlog1.10 libfmt9 liblz4-1 libsnappy1v5 libzstd1 zlib1g libssl3 librdkafka1 libzookeeper-mt2 libstdc++6)
 

@@ -350,9 +350,11 @@ void ControlPlane::leave(Fn<void()> done) {
     impl_->world.loop.post(std::move(done));
     return;
   }
-  impl_->client->close(kCloseTimeoutMs, [impl = impl_.get(), done = std::move(done)]() mutable {
-    // Ended for good: nothing is left to reclaim. Losing the removal costs a try at an expired one.
-    (void)impl->world.disk.remove(impl->options.session_dir + "/" + kSessionFileName);
+  impl_->client->close(kCloseTimeoutMs, [impl = impl_.get(),
+                                         done = std::move(done)](bool gone) mutable {
+    // A session that no server could be told to end is for the next run to reclaim. One that has
+    // ended is not: losing the removal costs a try at an expired one.
+    if (gone) (void)impl->world.disk.remove(impl->options.session_dir + "/" + kSessionFileName);
     done();
   });
 }

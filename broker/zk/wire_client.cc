@@ -164,8 +164,11 @@ bool WireClient::on_connect_response(Bytes frame) {
   arm_tick();
   if (ending_old_session_) {
     state_ = State::connected;
-    close(options_.connection_timeout_ms, [this] {
-      if (auto ready = std::exchange(ready_, nullptr)) ready({});
+    close(options_.connection_timeout_ms, [this](bool gone) {
+      auto ready = std::exchange(ready_, nullptr);
+      if (!ready) return;
+      if (gone) return ready({});
+      ready(fail(Errc::closed, "the connection was lost before the server answered"));
     });
     return true;
   }
@@ -257,7 +260,7 @@ void WireClient::drop_connection() {
 
 void WireClient::on_lost(const char* why) {
   if (state_ == State::closed || state_ == State::idle) return;
-  if (state_ == State::closing) return finish_close();
+  if (state_ == State::closing) return finish_close(false);
   bool was_connected = state_ == State::connected;
   if (last_failure_.empty() || was_connected)
     last_failure_ = fmt::format("{}: {}", rt::to_string(order_[next_server_]), why);
@@ -303,7 +306,7 @@ void WireClient::on_expired() {
   if (ending_old_session_ || state_ == State::closing) {
     credentials_ = {};
     state_ = State::closed;
-    if (closed_) return finish_close();
+    if (closed_) return finish_close(true);
     if (auto ready = std::exchange(ready_, nullptr)) ready({});
     return;
   }
@@ -424,7 +427,7 @@ bool WireClient::on_reply(int32_t xid, ZkError error, wire::Reader& r) {
     return false;
   }
   if (pending.request.op == OpCode::close_session) {
-    finish_close();
+    finish_close(true);
     return false;
   }
   remember_watch(pending.request, reply);
@@ -566,13 +569,13 @@ void WireClient::tick() {
   arm_tick();
 }
 
-void WireClient::close(int32_t timeout_ms, Fn<void()> closed) {
+void WireClient::close(int32_t timeout_ms, Fn<void(bool gone)> closed) {
   closed_ = std::move(closed);
   bool can_say = state_ == State::connected || state_ == State::preparing;
   state_ = State::closing;
   ready_ = ending_old_session_ ? std::move(ready_) : nullptr;
   connect_timer_->cancel();
-  close_timer_ = world_.loop.make_timer([this] { finish_close(); });
+  close_timer_ = world_.loop.make_timer([this] { finish_close(false); });
   if (!can_say) {
     close_timer_->arm_at(world_.loop.now());
     return;
@@ -583,7 +586,7 @@ void WireClient::close(int32_t timeout_ms, Fn<void()> closed) {
   submit_internal(std::move(request), [](ZkReply) {});
 }
 
-void WireClient::finish_close() {
+void WireClient::finish_close(bool gone) {
   if (state_ == State::closed && !closed_) return;
   state_ = State::closed;
   retire_connection();
@@ -596,7 +599,7 @@ void WireClient::finish_close() {
   auto alive = alive_;
   fail_all(std::move(lost), ZkError::session_expired);
   if (!*alive) return;
-  if (auto closed = std::exchange(closed_, nullptr)) closed();
+  if (auto closed = std::exchange(closed_, nullptr)) closed(gone);
 }
 
 std::unique_ptr<WireClient> WireClient::end_session(rt::World& world, WireClientOptions options,

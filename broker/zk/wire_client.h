@@ -39,8 +39,9 @@ class WireClient final : public ZkClient {
   // with one line that names the servers and the remedy. Later losses are told to listeners.
   void start(Fn<void(Result<void>)> ready);
   // Ends the session at the server, so that its ephemerals vanish; `closed` in any case, at the
-  // latest after `timeout_ms`. No more requests after this.
-  void close(int32_t timeout_ms, Fn<void()> closed);
+  // latest after `timeout_ms`, with whether the session is certainly gone: no server could be told
+  // (false), and it may live on until it times out. No more requests after this.
+  void close(int32_t timeout_ms, Fn<void(bool gone)> closed);
   // For tests: drops the connection as a network failure would.
   void drop_connection();
 
@@ -101,7 +102,7 @@ class WireClient final : public ZkClient {
   void on_expired();
   void retire_connection();
   void fail_all(std::deque<Pending> pending, ZkError error);
-  void finish_close();
+  void finish_close(bool gone);
 
   void pump();
   void submit_internal(ZkRequest request, ZkDone done);
@@ -150,7 +151,7 @@ class WireClient final : public ZkClient {
 
   std::vector<ZkListener*> listeners_;
   Fn<void(Result<void>)> ready_;
-  Fn<void()> closed_;
+  Fn<void(bool gone)> closed_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -91,16 +91,18 @@ def python(library):
     return prepare
 
 
-def debian_python():
-    done = run(["/usr/bin/python3", "-c", "import kafka"], check=False)
-    if done.returncode != 0:
-        raise NotHere("python3-kafka is not installed")
-    return ["/usr/bin/python3", os.path.join(SOURCES, "python", "client.py"), "kafka-python"]
+def debian_python(library):
+    def prepare():
+        module = {"kafka-python": "kafka", "confluent-kafka": "confluent_kafka"}[library]
+        if run(["/usr/bin/python3", "-c", f"import {module}"], check=False).returncode != 0:
+            raise NotHere(f"Debian's {library} is not installed")
+        return ["/usr/bin/python3", os.path.join(SOURCES, "python", "client.py"), library]
+    return prepare
 
 
 # Name, how its command comes to be, whether its producer is idempotent, whether it is part of the short form.
 CLIENTS = [("java-2.8", java("2.8"), True, False), ("java-3.9", java("3.9"), True, True), ("java-4.2", java("4.2"), True, False),
-           ("debian-kafka-python", debian_python, False, True), ("kafka-python", python("kafka-python"), True, False),
+           ("debian-kafka-python", debian_python("kafka-python"), False, True), ("debian-librdkafka", debian_python("confluent-kafka"), True, True), ("kafka-python", python("kafka-python"), True, False),
            ("aiokafka", python("aiokafka"), True, False), ("librdkafka", python("confluent-kafka"), True, False),
            ("franz-go", go("franz"), True, False), ("sarama", go("sarama"), True, False),
            ("kafkajs", node, True, False), ("rdkafka-rust", rust, True, False)]

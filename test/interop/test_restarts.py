@@ -129,4 +129,14 @@ def test_sigterm_loses_nothing():
     assert [m.value.decode() for _, m in zip(range(100), consumer)] == [str(i) for i in range(100)]
 
 
-main(test_broker, test_ensemble, test_sigterm_loses_nothing)
+def test_stop_while_the_ensemble_is_down():
+    """The session cannot be ended then; the next start takes it back instead of finding its own id taken."""
+    stack = Stack()
+    stack.ensemble.server.kill()
+    assert stack.broker.server.stop() in (0, 143, -15), stack.broker.server.tail()
+    stack.ensemble.start()
+    stack.broker.start()
+    stack.create_topic("after")
+
+
+main(test_broker, test_ensemble, test_sigterm_loses_nothing, test_stop_while_the_ensemble_is_down)
