@@ -41,7 +41,8 @@ void LogManager::start_tasks() {
            [this] { checkpoint_log_start_offsets(); });
   add_task(options_.hw_checkpoint_interval_ms, options_.hw_checkpoint_interval_ms,
            [this] { checkpoint_high_watermarks(); });
-  add_task(delay, options_.producer_id_expiration_check_interval_ms, [this] {
+  int64_t expiry_check = options_.producer_id_expiration_check_interval_ms;
+  add_task(expiry_check, expiry_check, [this] {
     for (auto& [tp, loaded] : logs_) loaded.log->expire_producers(world_.loop.wall_ms());
   });
   // flush.ms is looked at as often as Kafka's scheduler would, or each second when a topic sets it.

@@ -515,6 +515,31 @@ TEST_CASE("the manager spreads partitions, remembers them, and deletes them") {
       2000));
 }
 
+TEST_CASE("expired producers are forgotten at the first interval, not at the start") {
+  for (int64_t interval_ms : {600000, 20}) {
+    ManagerBench bench;
+    auto options = bench.options();
+    options.initial_task_delay_ms = 1;
+    options.producer_id_expiration_check_interval_ms = interval_ms;
+    auto opened = LogManager::open(bench.runtime.world(), options);
+    REQUIRE(opened);
+    bench.manager = std::move(*opened);
+    bench.manager->start_tasks();
+    auto log = bench.manager->get_or_create({"t", 0}, "AAAAAAAAAAAAAAAAAAAAAQ");
+    REQUIRE(log);
+    BatchBuilder::Options with;
+    with.producer_id = 77;
+    with.producer_epoch = 0;
+    with.base_sequence = 0;
+    BatchBuilder builder(with);
+    builder.append(1, as_bytes("k"), as_bytes("v"));
+    Buffer bytes = builder.finish();
+    CHECK((*log)->append_as_leader(bytes.mutable_bytes(), 0).refusal == Refusal::none);
+    auto known = [&] { return !(*log)->producers().empty(); };
+    CHECK(bench.runtime.run_until([&] { return !known(); }, 200) == (interval_ms == 20));
+  }
+}
+
 TEST_CASE("a topic made anew has nothing of the one that had its name") {
   ManagerBench bench;
   TopicPartition tp{"t", 0};
