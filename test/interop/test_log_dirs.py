@@ -20,7 +20,7 @@ if FULL:
 peers()
 kcat = need("kcat")
 SEED = int(os.environ.get("OTTLA_SEED", "1"))
-EXTRA = ("zookeeper.session.timeout.ms=1500\nauto.create.topics.enable=false\nlog.flush.start.offset.checkpoint.interval.ms=200\n"
+EXTRA = ("zookeeper.session.timeout.ms=15000\nauto.create.topics.enable=false\nlog.flush.start.offset.checkpoint.interval.ms=200\n"
          "log.initial.task.delay.ms=100\nlog.index.interval.bytes=512\nlog.segment.delete.delay.ms=100\nlog.cleaner.backoff.ms=200\nlog.retention.check.interval.ms=1000\nlog.cleaner.enable=false\n"
          "transaction.state.log.num.partitions=2\nlog.cleaner.dedupe.buffer.size=4000000\n")
 TOPICS = {
@@ -34,7 +34,6 @@ TOPICS = {
     "keys": {"cleanup.policy": "compact", "segment.bytes": "15000", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "600000"},
     "empty": {},
 }
-GROUPS = ("offsets-only", "readers")
 
 
 class Crossing:
@@ -46,7 +45,7 @@ class Crossing:
         self.directory, self.port = tmp_dir(), free_ports(1)[0]
         self.rng = random.Random(SEED)
         self.extra, self.broker, self.wire, self.topics = EXTRA, None, None, dict(TOPICS)
-        self.producers, self.clock = {}, 1_500_000_000_000
+        self.producers, self.clock, self.groups = {}, 1_500_000_000_000, ["offsets-only", "readers"]
 
     def open(self, kind, extra=""):
         self.kind = kind
@@ -54,7 +53,7 @@ class Crossing:
         wait_until(lambda: all(has_leader(self.port, t) for t in self.partitions()), "leaders", 30, self.broker.server)
         self.wire = Wire(self.broker.bootstrap)
         if "__consumer_offsets" in self.partitions():
-            for group in GROUPS:
+            for group in self.groups:
                 wait_until(lambda: self.wire.coordinator(group) == 0 and self.wire.group(group)[0] == 0, "groups loaded", 20)
         return self
 
@@ -62,12 +61,15 @@ class Crossing:
         self.wire.close()
         getattr(self.broker.server, end)()
         if end == "kill":
-            self.wait_for_expiry()
+            self.end_ghost()
 
-    def wait_for_expiry(self):
-        """Apache's broker refuses to start beside its own ghost, and ours beside Apache's."""
+    def end_ghost(self):
+        """Apache's broker refuses to start beside its own ghost, and ours beside Apache's. As if its session were over: that takes
+        its timeout, which is long here, since a busy machine lets Java's sessions expire."""
         with self.zk() as zk:
-            wait_until(lambda: not zk.exists("/brokers/ids/0"), "the session of the killed broker is over", 20)
+            for path in ("/brokers/ids/0", "/controller"):
+                if zk.exists(path):
+                    zk.delete(path)
 
     @contextlib.contextmanager
     def zk(self):
@@ -78,6 +80,21 @@ class Crossing:
         finally:
             client.stop()
             client.close()
+
+    def tree(self):
+        """Every lasting znode but ZooKeeper's own: data and the whole Stat."""
+        found = {}
+        with self.zk() as zk:
+            def walk(path):
+                data, stat = zk.get(path)
+                if stat.ephemeralOwner == 0:
+                    # The parents of ephemerals change with them.
+                    found[path] = (data, stat) if path not in ("/", "/brokers/ids") else data
+                for child in zk.get_children(path):
+                    if child != "zookeeper":
+                        walk("/" + child if path == "/" else f"{path}/{child}")
+            walk("/")
+        return found
 
     def bump_epochs(self):
         """As if each leader had been elected again while no broker ran."""
@@ -118,7 +135,7 @@ class Crossing:
         for topic, config in self.topics.items():
             self.wire.create(topic, 1, config)
         wait_until(lambda: all(has_leader(self.port, t) for t in self.topics), "topics", 30)
-        for group in GROUPS:
+        for group in self.groups:
             wait_until(lambda: self.wire.coordinator(group) == 0, "coordinator", 30)
 
     def fill(self):
@@ -143,6 +160,16 @@ class Crossing:
             w.commit(f"offsets-only", {("codecs", 0): (rng.randrange(1000), rng.choice([-1, 0]), f"note {i}"), ("cut", 0): (rng.randrange(1000), -1, "")})
         run([kcat, "-q", "-C", "-b", self.broker.bootstrap, "-X", "auto.offset.reset=earliest", "-X", "session.timeout.ms=30000", "-f", "%t %o\\n", "-e", "-G", "readers", "codecs", "idem"],
             timeout=60)
+        # A group that is left stable: its member dies without a word.
+        group = f"stable-{len(self.groups)}"
+        member = subprocess.Popen([kcat, "-q", "-b", self.broker.bootstrap, "-X", "session.timeout.ms=600000", "-X", "max.poll.interval.ms=600000", "-X", "auto.offset.reset=earliest", "-f", "%o\n",
+                                   "-G", group, "idem", "stamped"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: w.coordinator(group) == 0 and w.group(group)[1] == "Stable", "a stable group", 30)
+        finally:
+            member.kill()
+            member.wait()
+        self.groups.append(group)
         # What DeleteRecords did must not hang on the moment of a kill: the checkpoint has it.
         checkpoint = f"{self.directory}/logs/log-start-offset-checkpoint"
         wait_until(lambda: os.path.exists(checkpoint) and f"cut 0 {cut}" in open(checkpoint).read(), "log start checkpoint")
@@ -151,8 +178,7 @@ class Crossing:
         """Producer i goes on with its sequence; its last batch again is known; a gap is refused."""
         w = self.wire
         if i not in self.producers:
-            error, pid, epoch = w.init_producer()
-            assert error == 0
+            error, pid, epoch = wait_until(lambda: (got := w.init_producer()) and got[0] == 0 and got, "a producer id")
             self.producers[i] = [(pid, epoch), 0, None]
         producer, sequence, last = self.producers[i]
         if last:
@@ -182,9 +208,23 @@ class Crossing:
             seen[name, "times"] = [(t + d, w.offset_at(*tp, t + d)) for t in times[::max(1, len(times) // 40)] for d in (0, 1)]
             seen[name, "epochs"] = [w.epoch_end(*tp, e) for e in range(8)]
             seen[name, "producers"] = w.producers(*tp)
-        for group in GROUPS:
+        for group in self.groups:
             seen[group, "committed"] = w.committed(group)
             seen[group, "group"] = w.group(group)
+        return seen
+
+    def clients_see(self):
+        """What kcat and the Java consumer print of the records."""
+        seen = {}
+        for topic in ("codecs", "idem", "stamped", "stamped-packed", "old", "cut"):
+            seen[topic, "kcat"] = run([kcat, "-q", "-C", "-b", self.broker.bootstrap, "-t", topic, "-e", "-o", "beginning", "-f", "%o %T %k %S %s %h\n"]).stdout
+            end, start = self.wire.offset_at(topic, 0, -1)[2], self.wire.offset_at(topic, 0, -2)[2]
+            seen[topic, "java"] = run(java_command(
+                "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", self.broker.bootstrap, "--topic", topic, "--from-beginning",
+                "--max-messages", str(end - start), "--timeout-ms", "30000",
+                *(f"--property=print.{what}=true" for what in ("timestamp", "key", "offset", "headers", "epoch"))), timeout=90).stdout
+            for what in ("kcat", "java"):
+                assert seen[topic, what].count("\n") == end - start, (topic, what, start, end)
         return seen
 
     def handover(self, end, kind, before=None, bump=False, extra="", skip=()):
@@ -251,7 +291,7 @@ def dump(directory, what):
     for path in indexes:
         assert f"{path} passed sanity check." in sane.stdout or f"{path} is empty." in sane.stdout, f"{what}: {path}: {sane.stdout[-2000:]} {sane.stderr[-2000:]}"
     offsets = [f for f in logs if "__consumer_offsets" in f]
-    if any(map(os.path.getsize, offsets)):
+    if FULL and any(map(os.path.getsize, offsets)):
         decoded = run(java_command(tool, "--offsets-decoder", "--files", ",".join(offsets)), timeout=120).stdout
         for wanted in ("offset_commit::group=offsets-only" if "offset_commit::" in decoded else "offsets-only", "readers"):
             assert wanted in decoded, f"{what}: no {wanted} in {decoded[-3000:]}"
@@ -268,9 +308,13 @@ def test_round_trip():
         c.fill()
     c.handover("kill", ApacheBroker)
     c.fill()
+    if FULL:
+        clients = c.clients_see()
     c.handover("stop", Broker, bump=not FULL)
-    c.fill()
-    c.handover("stop", Broker)
+    if FULL:
+        assert c.clients_see() == clients, "a client sees other records"
+        c.fill()
+        c.handover("stop", Broker)
     c.close()
 
 
@@ -299,7 +343,7 @@ def test_what_only_apache_writes():
     for magic, topic in ((0, "old0"), (1, "old1"), (1, "stamped1")):
         for codec in ("none", "gzip", "snappy", "lz4")[:3 + magic] * 3:
             c.must(w.produce(topic, 0, legacy_batch(c.records(c.rng.randrange(1, 25)), magic, codec), version=2))
-    error, pid, epoch = w.init_producer()
+    error, pid, epoch = wait_until(lambda: (got := w.init_producer()) and got[0] == 0 and got, "a producer id")
     sequence = 0
     for i in range(60):
         c.must(w.produce("keys", 0, batch(c.records(20, now=True, keys=False), c.rng.choice(["none", "gzip", "lz4"]), (pid, epoch), sequence)))
@@ -334,7 +378,7 @@ class Load(threading.Thread):
         super().__init__(daemon=True)
         self.crossing, self.topic, self.acked, self.open_batch = crossing, topic, [], None
         wire = Wire(crossing.broker.bootstrap)
-        self.producer, self.sequence = wire.init_producer()[1:], 0
+        self.producer, self.sequence = wait_until(lambda: (got := wire.init_producer()) and got[0] == 0 and got, "a producer id")[1:], 0
         wire.close()
 
     def again(self):
@@ -389,4 +433,94 @@ def test_killed_while_writing():
     c.close()
 
 
-main(test_round_trip, *([test_what_only_apache_writes, test_killed_while_writing] if FULL else []))
+def test_whole_stack():
+    """Both directories, the ensemble's and the broker's, killed or ended together and opened by the other pair; and mixed pairs."""
+    c = Crossing().open(Broker)
+    c.create_topics()
+    ours, theirs = Ensemble, (lambda **how: ApacheEnsemble("3.9", **how))
+    for end, ensemble, broker in (("stop", theirs, ApacheBroker), ("kill", ours, Broker), ("kill", theirs, Broker), ("kill", ours, ApacheBroker),
+                                  ("kill", theirs, ApacheBroker), ("stop", ours, Broker)):
+        c.fill()
+        before, was, tree = c.picture(), f"{c.kind.__name__} on {type(c.ensemble).__name__}", c.tree()
+        c.wire.close()
+        for server in (c.broker.server, c.ensemble.server):
+            getattr(server, end)()
+        c.ensemble = ensemble(directory=c.ensemble.directory, port=c.ensemble.port, extra="tickTime=500\n")
+        assert c.tree() == tree, "the znodes are not the same"
+        c.end_ghost()
+        c.open(broker)
+        compare(before, c.picture(), f"{was}, {end} -> {broker.__name__} on {type(c.ensemble).__name__}")
+    c.close()
+
+
+def test_same_bytes():
+    """The same requests to ours and to Apache's: the same segments, indexes, producer snapshots and epoch files, byte for byte."""
+    made = {}
+    for kind in (Broker, ApacheBroker):
+        c = Crossing()
+        c.topics = {t: TOPICS[t] for t in ("codecs", "idem", "old", "large", "keys", "empty")}
+        c.open(kind)
+        c.create_topics()
+        w, rng = c.wire, random.Random(SEED)
+        now = 1_795_000_000_000  # the same for both; days ago, but neither looks for expired producers that soon
+        for i in range(150):
+            records = [(now + 10 * i + rng.randrange(0, 9), b"k%d" % rng.randrange(30), rng.randbytes(rng.randrange(0, 300)), []) for _ in range(rng.randrange(1, 20))]
+            c.must(w.produce("codecs", 0, batch(records, rng.choice(list(wire.CODECS)))))
+            c.must(w.produce("keys", 0, batch(records, rng.choice(list(wire.CODECS)))))
+            c.must(w.produce("idem", 0, batch(records[:5], rng.choice(list(wire.CODECS)), (40 + i % 7, 0), 0 if i < 7 else c.producers[i % 7])))
+            c.producers[i % 7] = (0 if i < 7 else c.producers[i % 7]) + len(records[:5])
+            if i % 3 == 0:
+                c.must(w.produce("old", 0, legacy_batch(records, i % 2), version=2))
+        c.must(w.produce("large", 0, batch([(now, b"k", rng.randbytes(900_000), [])])))
+        c.close()
+        made[kind] = {os.path.relpath(path, c.directory + "/logs"): open(path, "rb").read()
+                      for topic in c.topics for path in glob.glob(f"{c.directory}/logs/{topic}-0/*") if not path.endswith("partition.metadata")}
+    ours, theirs = made[Broker], made[ApacheBroker]
+    differ = sorted(name for name in set(ours) | set(theirs) if ours.get(name) != theirs.get(name))
+    text = [f"{n}: ours {len(ours[n]) if n in ours else None}, theirs {len(theirs[n]) if n in theirs else None} bytes" for n in differ]
+    assert not differ, "\n".join(text)
+    print(f"same: {len(ours)} files, byte for byte", flush=True)
+
+
+def test_leftovers():
+    """What a killed broker leaves to be done: directories to delete, topics to delete, and what it set stands: partitions, configs, ids."""
+    slow = "log.segment.delete.delay.ms=3600000\nfile.delete.delay.ms=3600000\n"
+    for first, second in ((ApacheBroker, Broker), (Broker, ApacheBroker)):
+        c = Crossing()
+        c.topics = {"kept": {"segment.bytes": "20000", "min.insync.replicas": "1"}, "doomed": {}, "late": {}}
+        c.open(first, slow)
+        c.create_topics()
+        for topic in c.topics:
+            c.must(c.wire.produce(topic, 0, batch(c.records(20))))
+        def new_producer():
+            return wait_until(lambda: (got := c.wire.init_producer()) and got[0] == 0 and got, "a producer id")[1]
+
+        pids = [new_producer() for _ in range(3)]
+        at = ("--bootstrap-server", c.broker.bootstrap)
+        tool = lambda main, *args: run(java_command(main, *at, *args), timeout=90).stdout
+        tool("org.apache.kafka.tools.TopicCommand", "--alter", "--topic", "kept", "--partitions", "3")
+        tool("org.apache.kafka.tools.TopicCommand", "--delete", "--topic", "doomed")
+        told = lambda: (tool("org.apache.kafka.tools.TopicCommand", "--describe"), tool("kafka.admin.ConfigCommand", "--describe", "--entity-type", "topics", "--entity-name", "kept"))
+        wait_until(lambda: glob.glob(f"{c.directory}/logs/doomed-0.*-delete"), "a directory to delete")
+        c.topics = {"kept": c.topics["kept"]}
+        before = told()
+        c.close("kill")
+        with c.zk() as zk:
+            zk.create("/admin/delete_topics/late")
+        c.kind = second
+        c.broker = second(c.zookeeper, c.directory, c.port, extra=c.extra)
+        wait_until(lambda: has_leader(c.port, "kept", 2), "leaders", 30, c.broker.server)
+        c.wire = Wire(c.broker.bootstrap)
+        with c.zk() as zk:
+            wait_until(lambda: not zk.exists("/brokers/topics/late") and not zk.exists("/admin/delete_topics/late"), "late is deleted", 30)
+        wait_until(lambda: not glob.glob(f"{c.directory}/logs/doomed*") and not glob.glob(f"{c.directory}/logs/late*"), "directories are gone", 60)
+        lines = lambda text: sorted(re.sub(r"file.delete.delay.ms=\d+", "", line) for line in text.splitlines() if "late" not in line and "__" not in line)
+        after = told()
+        assert [lines(t) for t in before] == [lines(t) for t in after], [lines(t) for t in before + after]
+        assert new_producer() > max(pids), "producer ids are not given twice"
+        c.must(c.wire.produce("kept", 2, batch(c.records(20))))
+        print(f"ok: left by {first.__name__}, done by {second.__name__}", flush=True)
+        c.close()
+
+
+main(test_same_bytes, test_round_trip, *([test_what_only_apache_writes, test_leftovers, test_killed_while_writing, test_whole_stack] if FULL else []))
