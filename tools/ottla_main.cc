@@ -33,6 +33,7 @@ constexpr Subcommand kSubcommands[] = {
     {"console-producer", ottla::tools::console_producer_main, "send lines of standard input"},
     {"console-consumer", ottla::tools::console_consumer_main, "print records of topics"},
     {"consumer-groups", ottla::tools::consumer_groups_main, "groups, their offsets and lag"},
+    {"configs", ottla::tools::configs_main, "configs, quotas and credentials: show and change"},
     {"zookeeper-shell", ottla::tools::zookeeper_shell_main, "look into the ensemble's tree, and change it"},
 };
 

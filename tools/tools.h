@@ -11,6 +11,7 @@ int topics_main(std::span<const std::string> args);            // kafka-topics.s
 int console_producer_main(std::span<const std::string> args);  // kafka-console-producer.sh
 int console_consumer_main(std::span<const std::string> args);  // kafka-console-consumer.sh
 int consumer_groups_main(std::span<const std::string> args);   // kafka-consumer-groups.sh
+int configs_main(std::span<const std::string> args);           // kafka-configs.sh
 int zookeeper_shell_main(std::span<const std::string> args);   // zookeeper-shell.sh
 
 // What --version of each prints: the release of Kafka whose tools these stand in for, and ours.

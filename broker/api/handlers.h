@@ -39,6 +39,10 @@ void handle_create_partitions(ApiContext& context, RequestPtr request);
 void handle_describe_cluster(ApiContext& context, RequestPtr request);
 void handle_describe_log_dirs(ApiContext& context, RequestPtr request);
 void handle_describe_producers(ApiContext& context, RequestPtr request);
+void handle_describe_client_quotas(ApiContext& context, RequestPtr request);
+void handle_alter_client_quotas(ApiContext& context, RequestPtr request);
+void handle_describe_user_scram_credentials(ApiContext& context, RequestPtr request);
+void handle_alter_user_scram_credentials(ApiContext& context, RequestPtr request);
 // What a broker without these features says of them: unconfigured.cc.
 void handle_sasl_handshake(ApiContext& context, RequestPtr request);
 void handle_sasl_authenticate(ApiContext& context, RequestPtr request);
