@@ -100,14 +100,16 @@ Answer answer_partition(ApiContext& context, const Asked& how, const std::string
     answer.error_code = ErrorCode::unsupported_version;
     return answer;
   }
+  if (how.from_consumer() && how.isolation_level != 0 && how.isolation_level != 1) {
+    answer.error_code = ErrorCode::unknown_server_error;  // before the partition is looked for
+    return answer;
+  }
   auto [partition, error] =
       context.replicas.leader_of(topic, asked.partition_index, asked.current_leader_epoch);
   if (error == ErrorCode::none && asked.current_leader_epoch < -1)
     error = ErrorCode::fenced_leader_epoch;  // older than any epoch; -1 asks for no check
   if (error == ErrorCode::none) {
-    if (how.from_consumer() && (how.isolation_level & ~1) != 0)
-      error = ErrorCode::unknown_server_error;
-    else if (how.version == 0)
+    if (how.version == 0)
       answer_v0(*partition->log(), how, *partition, asked, answer);
     else
       error = answer_offset(*partition, how, asked.timestamp, answer);

@@ -5,82 +5,144 @@
 namespace ottla::broker {
 namespace {
 
-Result<compress::Codec> legacy_codec(const LegacyView& view) {
-  // zstd came with magic 2: here its number names nothing.
-  if (view.codec_id() > static_cast<int>(compress::Codec::lz4))
-    return fail(Errc::unsupported,
-                "unknown compression type id " + std::to_string(view.codec_id()));
-  return static_cast<compress::Codec>(view.codec_id());
+std::unexpected<RecordFault> fault(Refusal refusal, std::string why) {
+  return std::unexpected(RecordFault{refusal, std::move(why)});
 }
 
+// Any negative size reads as null.
 bool take_field(wire::Reader& reader, std::optional<Bytes>& field) {
   int32_t size = reader.i32();
-  if (size < -1) reader.set_failed();
   if (size >= 0) field = reader.take(static_cast<size_t>(size));
   return reader.ok();
 }
 
-Record to_record(const LegacyView& view, std::optional<Bytes> key, std::optional<Bytes> value) {
-  Record record;
-  record.offset = view.offset();
-  record.timestamp = view.timestamp();
-  record.key = key;
-  record.value = value;
-  return record;
-}
-
-// Inner messages of a wrapper, in order. Offsets of magic 1 count from the first inner message; the
-// wrapper's own offset is that of the last.
-Result<void> each_inner(const LegacyView& wrapper, Bytes inner_set,
-                        const std::function<bool(const Record&)>& visit) {
-  std::vector<RawBatch> inner;
-  BatchCursor cursor(inner_set);
-  while (auto message = cursor.next()) inner.push_back(*message);
-  if (cursor.corrupt() || inner.empty())
-    return fail(Errc::corrupt, "a compressed message holds no message set");
-  int64_t base =
-      wrapper.magic() == kMagicV1 ? wrapping_sub(wrapper.offset(), inner.back().base_offset()) : 0;
-  for (const RawBatch& message : inner) {
-    LegacyView view(message);
-    if (view.magic() != wrapper.magic() || view.codec_id() != 0)
-      return fail(Errc::corrupt,
-                  "a compressed message holds one of another magic or a compressed one");
-    if (!view.crc_ok()) return fail(Errc::corrupt, "an inner message fails its checksum");
-    std::optional<Bytes> key, value;
-    if (!view.key_and_value(key, value))
-      return fail(Errc::corrupt, "an inner message's sizes do not add up");
-    Record record = to_record(view, key, value);
-    record.offset = wrapping_add(record.offset, base);
-    if (wrapper.timestamp_type() == TimestampType::log_append_time)
-      record.timestamp = wrapper.timestamp();
-    if (!visit(record)) break;
+// A wrapper's value as it is decompressed: only as far as the messages in it are read.
+class InnerBytes {
+ public:
+  InnerBytes(Buffer& bytes, size_t max_bytes) : bytes_(bytes), max_bytes_(max_bytes) {}
+  Result<void> begin(compress::Codec codec, Bytes value, bool lz4_broken_checksum) {
+    return decompressor_.begin(codec, value, {lz4_broken_checksum});
   }
-  return {};
+  // Whether there are `count` bytes from `at` on.
+  Result<bool> reach(size_t at, size_t count) {
+    while (bytes_.size() - at < count) {
+      OTTLA_ASSIGN(Bytes piece, decompressor_.next());
+      if (piece.empty()) return false;
+      if (piece.size() > max_bytes_ - bytes_.size())
+        return fail(Errc::too_large, "a compressed message opens to too much");
+      bytes_.append(piece);
+    }
+    return true;
+  }
+
+ private:
+  compress::Decompressor decompressor_;
+  Buffer& bytes_;
+  size_t max_bytes_;
+};
+
+struct Place {
+  size_t at = 0, size = 0;
+};
+
+// Where the messages lie; what is cut short at the end is left out, as Kafka does.
+std::expected<std::vector<Place>, RecordFault> inner_places(InnerBytes& source,
+                                                            const Buffer& bytes) {
+  std::vector<Place> places;
+  auto opening = [](const Error& error) { return fault(refusal_of(error), error.context); };
+  for (size_t at = 0;;) {
+    auto head = source.reach(at, kLogOverhead);
+    if (!head) return opening(head.error());
+    if (!*head) return places;
+    int32_t length = load_be<int32_t>(bytes.data() + at + kLengthAt);
+    if (length < static_cast<int32_t>(kLegacyMinSizeV0))
+      return fault(Refusal::corrupt_message, "an inner message is too small");
+    size_t size = kLogOverhead + static_cast<size_t>(length);
+    auto whole = source.reach(at, size);
+    if (!whole) return opening(whole.error());
+    if (!*whole) return places;
+    places.push_back({at, size});
+    at += size;
+  }
 }
 
 }  // namespace
 
 bool LegacyView::key_and_value(std::optional<Bytes>& key, std::optional<Bytes>& value) const {
   wire::Reader reader(bytes_.subspan(kLegacyTimestampAt + (magic_ == kMagicV1 ? 8 : 0)));
-  return take_field(reader, key) && take_field(reader, value) && reader.at_end();
+  return take_field(reader, key) && take_field(reader, value);
+}
+
+std::expected<InnerMessages, RecordFault> open_wrapper(const LegacyView& wrapper,
+                                                       size_t max_bytes) {
+  // zstd came with magic 2; what is above it names nothing.
+  if (wrapper.codec_id() == static_cast<int>(compress::Codec::zstd))
+    return fault(Refusal::invalid_record, "zstd in a message of an old format");
+  if (wrapper.codec_id() > static_cast<int>(compress::Codec::zstd))
+    return fault(Refusal::unknown_server_error,
+                 "unknown compression type id " + std::to_string(wrapper.codec_id()));
+  std::optional<Bytes> key, value;
+  if (!wrapper.key_and_value(key, value))
+    return fault(Refusal::unknown_server_error, "a message's sizes do not add up");
+  if (!value) return fault(Refusal::invalid_record, "a compressed message has no value");
+  InnerMessages inner;
+  InnerBytes source(inner.bytes, max_bytes);
+  auto codec = static_cast<compress::Codec>(wrapper.codec_id());
+  if (auto begun = source.begin(codec, *value, wrapper.magic() == kMagicV0); !begun)
+    return fault(refusal_of(begun.error()), begun.error().context);
+  auto places = inner_places(source, inner.bytes);
+  if (!places) return std::unexpected(std::move(places.error()));
+  if (places->empty())
+    return fault(Refusal::invalid_record, "a compressed message holds no message");
+  for (const Place& place : *places) {
+    Bytes message = inner.bytes.bytes().subspan(place.at, place.size);
+    inner.messages.emplace_back(RawBatch{message, static_cast<int8_t>(message[kMagicAt])});
+  }
+  // Offsets of magic 1 count from the first inner message; the wrapper's own is that of the last. A
+  // producer may leave it 0.
+  if (wrapper.magic() == kMagicV1 && wrapper.offset() != 0) {
+    int64_t last = inner.messages.back().offset();
+    if (wrapper.offset() < last)
+      return fault(Refusal::invalid_record, "a wrapper's offset is below its last message's");
+    inner.base_offset = wrapping_sub(wrapper.offset(), last);
+  }
+  return inner;
+}
+
+std::optional<Record> legacy_record(const LegacyView& message, int64_t base_offset,
+                                    const LegacyView* wrapper) {
+  Record record;
+  if (!message.key_and_value(record.key, record.value)) return std::nullopt;
+  record.offset = wrapping_add(message.offset(), base_offset);
+  bool append_time = wrapper && wrapper->timestamp_type() == TimestampType::log_append_time;
+  record.timestamp = append_time ? wrapper->timestamp() : message.timestamp();
+  return record;
 }
 
 Result<void> each_legacy_record(const RawBatch& batch,
                                 const std::function<bool(const Record&)>& visit, size_t max_bytes) {
   LegacyView view(batch);
-  std::optional<Bytes> key, value;
-  if (!view.key_and_value(key, value))
-    return fail(Errc::corrupt, "a message's sizes do not add up");
-  OTTLA_ASSIGN(compress::Codec codec, legacy_codec(view));
-  if (codec == compress::Codec::none) {
-    (void)visit(to_record(view, key, value));
+  if (view.codec_id() == 0) {
+    auto record = legacy_record(view);
+    if (!record) return fail(Errc::corrupt, "a message's sizes do not add up");
+    (void)visit(*record);
     return {};
   }
-  if (!value) return fail(Errc::corrupt, "a compressed message has no value");
-  OTTLA_ASSIGN(Buffer inner,
-               compress::decompress(codec, *value, max_bytes,
-                                    {.lz4_broken_checksum = view.magic() == kMagicV0}));
-  return each_inner(view, inner, visit);
+  auto inner = open_wrapper(view, max_bytes);
+  if (!inner) {
+    bool codec = inner.error().refusal == Refusal::unknown_server_error;
+    return fail(codec ? Errc::invalid : Errc::corrupt, inner.error().why);
+  }
+  for (const LegacyView& message : inner->messages) {
+    if (message.magic() != view.magic() || message.codec_id() != 0)
+      return fail(Errc::corrupt,
+                  "a compressed message holds one of another magic or a compressed one");
+    if (!message.crc_ok()) return fail(Errc::corrupt, "an inner message fails its checksum");
+    auto record = legacy_record(message, inner->base_offset, &view);
+    if (!record) return fail(Errc::corrupt, "an inner message's sizes do not add up");
+    if (!visit(*record)) break;
+  }
+  return {};
 }
 
 void append_legacy(int8_t magic, const LegacyMessage& message, Buffer& out) {

@@ -2,6 +2,8 @@
 // Source: Kafka documentation, "Old Message Format"; KIP-31 (relative inner offsets), KIP-32.
 #pragma once
 
+#include <expected>
+
 #include "broker/record/record_reader.h"
 
 namespace ottla::broker {
@@ -24,7 +26,7 @@ class LegacyView {
   int64_t timestamp() const {
     return magic_ == kMagicV0 ? kNoTimestamp : load_be<int64_t>(bytes_.data() + kLegacyTimestampAt);
   }
-  // False when key and value do not fill the message exactly.
+  // False when the sizes of key and value reach beyond the message.
   bool key_and_value(std::optional<Bytes>& key, std::optional<Bytes>& value) const;
 
  private:
@@ -42,7 +44,24 @@ struct LegacyMessage {
 };
 void append_legacy(int8_t magic, const LegacyMessage& message, Buffer& out);
 
-// Records of one message; a wrapper's inner messages are checked too (Errc::corrupt).
+// What is wrong with a message, as Kafka answers it.
+struct RecordFault {
+  Refusal refusal = Refusal::none;
+  std::string why;
+};
+
+// The messages inside a wrapper, not looked into: of any magic, with any checksum.
+struct InnerMessages {
+  Buffer bytes;
+  std::vector<LegacyView> messages;
+  int64_t base_offset = 0;  // to be added to their offsets
+};
+std::expected<InnerMessages, RecordFault> open_wrapper(const LegacyView& wrapper, size_t max_bytes);
+// One message as a record: `message` itself, or one inside `wrapper`. nullopt: its sizes are wrong.
+std::optional<Record> legacy_record(const LegacyView& message, int64_t base_offset = 0,
+                                    const LegacyView* wrapper = nullptr);
+
+// Records of one message; a wrapper's inner messages are checked too.
 Result<void> each_legacy_record(const RawBatch& batch,
                                 const std::function<bool(const Record&)>& visit, size_t max_bytes);
 

@@ -355,7 +355,7 @@ TEST_CASE("records that lie across the pieces of a decompressor are walked all t
   }
 }
 
-TEST_CASE("inner offsets that do not count up are assigned anew") {
+TEST_CASE("inner offsets that do not count up are refused, unless the batch is compressed anew") {
   BatchBuilder::Options options;
   options.codec = compress::Codec::gzip;
   BatchBuilder builder(options);
@@ -365,12 +365,54 @@ TEST_CASE("inner offsets that do not count up are assigned anew") {
   REQUIRE(builder.finish(batch));
   store_be(batch.data() + kLastOffsetDeltaAt, 1);
   store_be(batch.data() + kCrcAt, BatchView(batch).computed_crc());
-  auto out = validate_and_assign(batch.mutable_bytes(), {}, {.first_offset = 50});
+  CHECK(refusal_for(batch.clone()) == Refusal::unknown_server_error);
+  auto out = validate_and_assign(batch.mutable_bytes(), {.target_codec = compress::Codec::lz4},
+                                 {.first_offset = 50});
   REQUIRE(out.refusal == Refusal::none);
   REQUIRE(out.replaced);
   auto records = read_records({out.replaced->bytes(), kMagicV2});
   REQUIRE(records);
   CHECK(records->at(1).offset == 51);
+}
+
+TEST_CASE("wrappers of old messages are judged as Kafka judges them") {
+  auto message = [](int8_t magic, int64_t offset, std::string_view value,
+                    compress::Codec codec = compress::Codec::none) {
+    Buffer out;
+    append_legacy(magic,
+                  {offset, 100, TimestampType::create_time, as_bytes("k"), as_bytes(value), codec},
+                  out);
+    return out;
+  };
+  auto wrapped = [&](int8_t magic, int64_t offset, Bytes inner) {
+    Buffer value = packed(compress::Codec::gzip, inner);
+    return message(magic, offset, as_text(value), compress::Codec::gzip);
+  };
+  for (int8_t magic : {kMagicV0, kMagicV1}) {
+    Buffer two = message(magic, 0, "a");
+    two.append(message(magic, 1, "b").bytes());
+    CHECK(refusal_for(wrapped(magic, 1, two)) == Refusal::none);
+    CHECK(refusal_for(wrapped(magic, 0, two)) == Refusal::none);
+    CHECK(refusal_for(wrapped(magic, 1, message(static_cast<int8_t>(1 - magic), 0, "a"))) ==
+          Refusal::invalid_record);
+    CHECK(refusal_for(wrapped(magic, 1, wrapped(magic, 1, two))) == Refusal::invalid_record);
+    CHECK(refusal_for(wrapped(magic, 1, {})) == Refusal::invalid_record);
+    // What is cut short behind whole messages is left out.
+    CHECK(refusal_for(wrapped(magic, 1, two.bytes().first(two.size() - 3))) == Refusal::none);
+    Buffer small = two.clone();
+    store_be<int32_t>(small.data() + kLengthAt, 13);
+    CHECK(refusal_for(wrapped(magic, 1, small)) == Refusal::corrupt_message);
+    Buffer damaged = two.clone();
+    damaged.data()[damaged.size() - 1] ^= 1;
+    CHECK(refusal_for(wrapped(magic, 1, damaged)) == Refusal::corrupt_message);
+    CHECK(refusal_for(message(magic, 1, "x", compress::Codec::zstd)) == Refusal::invalid_record);
+    CHECK(refusal_for(message(magic, 1, "x", static_cast<compress::Codec>(6))) ==
+          Refusal::unknown_server_error);
+  }
+  // A wrapper of magic 1 has its last message's offset, when it has any.
+  Buffer far = message(kMagicV1, 7, "a");
+  CHECK(refusal_for(wrapped(kMagicV1, 3, far)) == Refusal::invalid_record);
+  CHECK(refusal_for(wrapped(kMagicV1, 0, far)) == Refusal::none);
 }
 
 TEST_CASE("a bomb costs one piece of memory and is refused as too large") {

@@ -49,6 +49,11 @@ class RecordChecks {
     }
   }
 
+  void foreign_magic(int32_t index) {
+    add(index, fmt::format("Record's magic does not match outer magic in topic partition {}",
+                           input_.topic_partition));
+  }
+
   std::optional<Validated> verdict() {
     if (errors_.empty()) return std::nullopt;
     Validated out;
@@ -126,6 +131,7 @@ std::optional<Validated> check_header(const BatchView& batch, Origin origin) {
 }
 
 struct Opened {
+  bool sizes_agree = true;
   int64_t max_timestamp = kNoTimestamp;
   bool offsets_consecutive = true;
 };
@@ -151,14 +157,15 @@ std::optional<Validated> check_records(const BatchView& batch, compress::Decompr
     return {};
   };
   int32_t index = 0;
-  bool sound = walk_records(batch, more, [&](int64_t offset, int64_t timestamp, bool has_key) {
+  Walked walked = walk_records(batch, more, [&](int64_t offset, int64_t timestamp, bool has_key) {
     if (offset != index) opened.offsets_consecutive = false;
     opened.max_timestamp = std::max(opened.max_timestamp, timestamp);
     checks.check(index, offset, timestamp, has_key);
     ++index;
   });
   if (broken) return broken;
-  if (!sound) return refuse(Refusal::invalid_record, "the batch's records do not decode");
+  if (!walked.sound) return refuse(Refusal::invalid_record, "the batch's records do not decode");
+  opened.sizes_agree = walked.agree;
   return checks.verdict();
 }
 
@@ -252,8 +259,71 @@ Validated validate_v2(MutBytes bytes, const ValidateRules& rules, const Validate
           check_records(batch, input.decompressor ? *input.decompressor : own, checks, opened))
     return std::move(*refused);
   if (codec != compress::Codec::none && !opened.offsets_consecutive)
-    return recompress(raw, codec, rules, input);
+    return refuse(Refusal::unknown_server_error, "the records' offsets do not count up from 0");
+  if (!opened.sizes_agree)
+    return refuse(Refusal::invalid_record, "a record's size is not that of its fields");
   return assign_in_place(bytes, rules, input, opened.max_timestamp);
+}
+
+// One message of magic 0 or 1, alone or inside a wrapper, goes into the new batch.
+class LegacyAppender {
+ public:
+  LegacyAppender(BatchBuilder& builder, RecordChecks& checks)
+      : builder_(builder), checks_(checks) {}
+
+  void append(const LegacyView& message, int64_t base_offset, const LegacyView* wrapper) {
+    auto record = legacy_record(message, base_offset, wrapper);
+    if (!record) {
+      unreadable_ = true;
+      return;
+    }
+    checks_.check(index_++, record->offset, record->timestamp, record->key.has_value());
+    append_record(builder_, *record);
+  }
+  std::optional<Validated> append_inner(const LegacyView& wrapper, const InnerMessages& inner) {
+    for (const LegacyView& message : inner.messages) {
+      if (message.codec_id() >= compress::kCodecCount)
+        return refuse(Refusal::unknown_server_error, "unknown compression type");
+      if (message.codec_id() != 0)
+        return refuse(Refusal::invalid_record, "a compressed message inside another");
+      if (message.magic() != wrapper.magic()) {
+        checks_.foreign_magic(index_++);
+        continue;
+      }
+      if (!message.crc_ok())
+        return refuse(Refusal::corrupt_message, "an inner message fails its checksum");
+      append(message, inner.base_offset, &wrapper);
+    }
+    return std::nullopt;
+  }
+  std::optional<Validated> verdict() {
+    if (auto refused = checks_.verdict()) return refused;
+    if (unreadable_)
+      return refuse(Refusal::unknown_server_error, "a message's sizes do not add up");
+    return std::nullopt;
+  }
+
+ private:
+  BatchBuilder& builder_;
+  RecordChecks& checks_;
+  int32_t index_ = 0;
+  bool unreadable_ = false;
+};
+
+std::optional<Validated> append_legacy_batch(const RawBatch& batch, BatchBuilder& builder,
+                                             const ValidateRules& rules,
+                                             const ValidateInput& input) {
+  LegacyView view(batch);
+  RecordChecks checks(rules, input, view.timestamp_type());
+  LegacyAppender appender(builder, checks);
+  if (view.codec_id() == 0) {
+    appender.append(view, 0, nullptr);
+    return appender.verdict();
+  }
+  auto inner = open_wrapper(view, kMaxOpenedBytes);
+  if (!inner) return refuse(inner.error().refusal, inner.error().why);
+  if (auto refused = appender.append_inner(view, *inner)) return refused;
+  return appender.verdict();
 }
 
 // Magic 0 and 1: all messages of the set become one batch of magic 2.
@@ -262,7 +332,7 @@ Validated validate_legacy(const std::vector<RawBatch>& batches, const ValidateRu
   int source = 0;
   for (const RawBatch& batch : batches) {
     int codec = LegacyView(batch).codec_id();
-    if (codec > static_cast<int>(compress::Codec::lz4))
+    if (codec >= compress::kCodecCount)
       return refuse(Refusal::unknown_server_error, "unknown compression type");
     if (codec != 0) source = codec;
   }
@@ -274,17 +344,8 @@ Validated validate_legacy(const std::vector<RawBatch>& batches, const ValidateRu
   for (const RawBatch& batch : batches) {
     if (batch.magic != batches.front().magic)
       return refuse(Refusal::invalid_record, "messages of different magic in one set");
-    RecordChecks checks(rules, input, LegacyView(batch).timestamp_type());
-    int32_t index = 0;
-    auto read = each_record(batch, [&](const Record& record) {
-      checks.check(index++, record.offset, record.timestamp, record.key.has_value());
-      append_record(builder, record);
-      return true;
-    });
-    if (!read && read.error().context.find("checksum") != std::string::npos)
-      return refuse(Refusal::corrupt_message, read.error().context);
-    if (!read) return refuse(read.error());
-    if (auto refused = checks.verdict()) return std::move(*refused);
+    if (auto refused = append_legacy_batch(batch, builder, rules, input))
+      return std::move(*refused);
   }
   return finish_rebuilt(builder, rules, input);
 }

@@ -8,7 +8,10 @@
 
 namespace ottla::broker {
 
-inline int64_t unzigzag(uint64_t raw) {
+// Of a varint of at most `max_bytes`: five hold 32 bits, and what they hold beyond is not looked
+// at.
+inline int64_t unzigzag(uint64_t raw, int max_bytes = 10) {
+  if (max_bytes == 5) raw = static_cast<uint32_t>(raw);
   return static_cast<int64_t>(raw >> 1) ^ -static_cast<int64_t>(raw & 1);
 }
 
@@ -27,7 +30,7 @@ class PlainBody {
       if (at_ == end_) break;
       uint8_t byte = *at_++;
       raw |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
-      if (byte < 0x80) return unzigzag(raw);
+      if (byte < 0x80) return unzigzag(raw, max_bytes);
     }
     ok_ = false;
     return 0;
@@ -76,7 +79,7 @@ class PiecewiseBody {
       uint8_t byte = *pieces_.at++;
       --left_;
       raw |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
-      if (byte < 0x80) return unzigzag(raw);
+      if (byte < 0x80) return unzigzag(raw, max_bytes);
     }
     ok_ = false;
     return 0;
@@ -119,9 +122,9 @@ bool skip_field(Body& body) {
   return true;
 }
 
-// False when the lengths and counts inside do not fill the body exactly.
+// False when the lengths and counts inside reach beyond the body.
 template <class Body>
-bool walk_body(Body body, RecordHead& head) {
+bool walk_fields(Body& body, RecordHead& head) {
   body.skip(1);  // attributes: none are defined
   head.timestamp_delta = body.varint(10);
   head.offset_delta = body.varint(5);
@@ -133,38 +136,63 @@ bool walk_body(Body body, RecordHead& head) {
     if (!skip_field(body)) return false;
     (void)skip_field(body);
   }
-  return body.ok() && body.left() == 0;
+  return body.ok();
+}
+inline bool walk_body(PlainBody body, RecordHead& head) {
+  return walk_fields(body, head) && body.left() == 0;
+}
+
+// What a walk found. `agree` is false when some record's size is not that of its fields: Kafka
+// skims compressed records by their fields alone, and what it answers then depends on where that
+// ends.
+struct Walked {
+  bool sound = true;
+  bool agree = true;
+};
+
+// One record; false when it does not decode. Without `strict` it ends where its fields end.
+template <class More>
+bool walk_one(Pieces<More>& pieces, bool strict, RecordHead& head, bool& agree) {
+  int64_t size = -1;
+  if (pieces.here() > 0 && *pieces.at < 0x80) [[likely]] {
+    size = unzigzag(*pieces.at++);
+  } else {
+    PiecewiseBody<More> outer(pieces, INT64_MAX);
+    size = outer.varint(5);
+    if (!outer.ok()) return false;
+  }
+  if (size >= 0 && size <= pieces.here() && walk_body(PlainBody(pieces.at, size), head))
+      [[likely]] {
+    pieces.at += size;
+    return true;
+  }
+  if (strict) return false;
+  PiecewiseBody<More> body(pieces, INT64_MAX);
+  if (!walk_fields(body, head)) return false;
+  agree = agree && INT64_MAX - body.left() == size;
+  return true;
 }
 
 // Calls see(offset, timestamp, has_key) for each record; offset counts from the batch's base
-// offset. False when lengths, header counts or the record count do not add up, or when the pieces
-// end too early: `more` knows whether that was a fault of theirs.
+// offset. Not sound when lengths, header counts or the record count do not add up, or when the
+// pieces end too early: `more` knows whether that was a fault of theirs.
 template <class More, class See>
-bool walk_records(const BatchView& batch, More more, See&& see) {
+Walked walk_records(const BatchView& batch, More more, See&& see) {
   Pieces<More> pieces{std::move(more)};
+  Walked walked;
   bool append_time = batch.timestamp_type() == TimestampType::log_append_time;
-  for (int32_t i = 0; i < batch.record_count(); ++i) {
-    int64_t size = -1;
-    if (pieces.here() > 0 && *pieces.at < 0x80) [[likely]] {
-      size = unzigzag(*pieces.at++);
-    } else {
-      PiecewiseBody<More> outer(pieces, INT64_MAX);
-      size = outer.varint(5);
-      if (!outer.ok()) return false;
-    }
-    if (size < 0) return false;
+  bool strict = batch.codec_id() == 0;
+  if (strict) (void)pieces.fill();
+  for (int32_t i = 0; i < batch.record_count() && walked.sound; ++i) {
     RecordHead head;
-    if (size <= pieces.here()) [[likely]] {
-      if (!walk_body(PlainBody(pieces.at, size), head)) return false;
-      pieces.at += size;
-    } else if (!walk_body(PiecewiseBody<More>(pieces, size), head)) {
-      return false;
-    }
+    walked.sound = walk_one(pieces, strict, head, walked.agree);
+    if (!walked.sound) break;
     int64_t timestamp = append_time ? batch.max_timestamp()
                                     : wrapping_add(batch.base_timestamp(), head.timestamp_delta);
     see(wrapping_add(batch.base_offset(), head.offset_delta), timestamp, head.has_key);
   }
-  return pieces.here() == 0 && !pieces.fill();
+  walked.sound = walked.sound && pieces.here() == 0 && !pieces.fill();
+  return walked;
 }
 
 }  // namespace ottla::broker

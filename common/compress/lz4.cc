@@ -71,6 +71,7 @@ class Lz4Stream final : public Stream {
     if (!format.lz4_broken_checksum && input[checksum] != header_checksum(header))
       return corrupt("lz4", "the frame header's checksum is wrong");
     block_checksums_ = flags & 0x10;
+    content_checksum_ = flags & 0x04;
     max_block_ = size_t{1} << (2 * (block >> 4) + 8);
     rest_ = input.subspan(checksum + 1);
     return {};
@@ -81,7 +82,8 @@ class Lz4Stream final : public Stream {
       OTTLA_ASSIGN(uint32_t head, take_u32());
       size_t size = head & ~kStoredBit;
       if (size == 0) {
-        ended_ = true;  // a content checksum may follow: Kafka does not look at it
+        ended_ = true;
+        if (content_checksum_) OTTLA_TRY(take_u32());  // there, but Kafka does not look at it
         break;
       }
       if (size > max_block_ || size > rest_.size())
@@ -114,7 +116,7 @@ class Lz4Stream final : public Stream {
   Bytes rest_;
   Buffer out_;
   size_t max_block_ = 0;
-  bool block_checksums_ = false, ended_ = true;
+  bool block_checksums_ = false, content_checksum_ = false, ended_ = true;
 };
 
 }  // namespace

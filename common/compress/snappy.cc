@@ -23,6 +23,8 @@ class SnappyStream final : public Stream {
  public:
   Result<void> begin(Bytes input, const Format&) override {
     if (out_.capacity() > kKeptBytes) out_ = Buffer();
+    rest_ = {};
+    if (input.empty()) return corrupt("snappy", "it is empty");
     stream_ = has_header(input);
     rest_ = stream_ ? input.subspan(kHeaderSize) : input;
     return {};
