@@ -119,16 +119,39 @@ Result<void> check_whole(ServerConfig& config, const std::string& source) {
   return {};
 }
 
-// Keys that keep clients out must not be passed over with a warning.
-Result<void> refuse_enforcement(const Properties& properties, const std::string& source) {
-  for (const char* key : {"sessionRequireClientSASLAuth", "enforce.auth.enabled"}) {
-    auto value = properties.get(key);
-    if (!value || trimmed(*value) != "true") continue;
+// What keeps clients out is enforced or refused at the start, never passed over with a warning.
+Result<void> check_enforcement(ServerConfig& config, const std::string& source) {
+  if (config.require_sasl) {
     return fail(Errc::unsupported,
-                fmt::format("{}: {}=true: this version cannot demand authentication of clients; remove it "
-                            "to serve all, and restrict who reaches clientPort", source, key));
+                fmt::format("{}: sessionRequireClientSASLAuth=true: authentication scheme sasl is not available in "
+                            "this version; remove it to serve all, or set enforce.auth.enabled=true and "
+                            "enforce.auth.schemes=digest", source));
+  }
+  if (!config.enforce_auth) return {};
+  std::string_view rest = config.enforce_schemes_text;
+  while (!rest.empty()) {
+    size_t comma = std::min(rest.find(','), rest.size());
+    std::string scheme(trimmed(rest.substr(0, comma)));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+    bool available = scheme == "ip" || (scheme == "digest" && config.digest_auth_enabled);
+    if (!available) {
+      return fail(Errc::unsupported, fmt::format("{}: enforce.auth.schemes={}: authentication scheme {} is not "
+                                                 "available; use digest or ip", source,
+                                                 config.enforce_schemes_text, scheme));
+    }
+    config.enforce_schemes.push_back(std::move(scheme));
+  }
+  if (config.enforce_schemes.empty()) {
+    return fail(Errc::invalid, fmt::format("{}: enforce.auth.enabled=true: enforce.auth.schemes must be set, to "
+                                           "digest or ip", source));
   }
   return {};
+}
+
+// Apache's way with values outside of a range it checks: the default.
+void correct_large_requests(ServerConfig& config) {
+  if (config.large_request_max_bytes <= 0) config.large_request_max_bytes = ServerConfig().large_request_max_bytes;
+  if (config.large_request_threshold <= 0) config.large_request_threshold = -1;
 }
 
 Result<LoadedConfig> finish(const Properties& properties, const std::string& source) {
@@ -142,7 +165,10 @@ Result<LoadedConfig> finish(const Properties& properties, const std::string& sou
       loaded.warnings.push_back(
           fmt::format("{}: {} is known but has no effect in this version", entry.source, entry.key));
   }
-  OTTLA_TRY(refuse_enforcement(properties, source));
+  OTTLA_TRY(check_enforcement(loaded.config, source));
+  correct_large_requests(loaded.config);
+  for (const Properties::Entry& entry : properties.entries())
+    loaded.config.settings.emplace_back(entry.key, entry.value);
   OTTLA_TRY(check_membership(properties, loaded.config, source));
   OTTLA_TRY(check_whole(loaded.config, source));
   return loaded;
@@ -160,7 +186,9 @@ Result<LoadedConfig> load_config(std::string_view text, const std::string& sourc
     if (key.starts_with(kPrefix)) key.erase(0, kPrefix.size());
     all.set(key, std::string(trimmed(entry.value)), entry.source, entry.line);
   }
-  return finish(all, source);
+  OTTLA_ASSIGN(LoadedConfig loaded, finish(all, source));
+  loaded.config.initial_text = text;
+  return loaded;
 }
 
 Result<LoadedConfig> config_of_arguments(const std::vector<std::string>& arguments,

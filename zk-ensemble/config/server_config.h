@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.h"
@@ -40,6 +41,12 @@ struct ServerConfig {
   int32_t sessionless_timeout_ms = 10000;
   std::string skip_acl = "no";
   std::string super_digest;  // "user:digest" or empty
+  std::string digest_algorithm = "SHA1";
+  bool digest_auth_enabled = true;
+  bool enforce_auth = false;
+  std::string enforce_schemes_text;
+  bool require_sasl = false;
+  std::vector<std::string> enforce_schemes;  // of both; empty unless enforced
   bool enforce_quota = false;
   bool close_session_txn = true;
   bool digest_enabled = true;
@@ -55,6 +62,38 @@ struct ServerConfig {
   std::string metrics_provider;  // class name; a Prometheus one opens metrics_port
   int32_t metrics_port = 7000;
   std::string metrics_host;
+  // Requests held back, and how (request_throttle_*, throttled_op_wait_time, largeRequest*).
+  int32_t throttle_max_requests = 0;  // 0: off
+  bool throttle_drop_stale = true;
+  bool stale_latency_check = false;
+  int32_t throttled_op_wait_ms = 0;
+  int32_t large_request_max_bytes = 100 << 20;
+  int32_t large_request_threshold = -1;
+  // Connections held back (connection_throttle_*).
+  int32_t connect_tokens = 0;
+  int32_t connect_fill_time_ms = 1;
+  int32_t connect_fill_count = 1;
+  int32_t connect_freeze_time_ms = -1;
+  double connect_drop_increase = 0.02;
+  double connect_drop_decrease = 0.002;
+  double connect_decrease_ratio = 0;
+  bool connect_weighted = false;
+  int32_t connect_global_weight = 3;
+  int32_t connect_local_weight = 1;
+  int32_t connect_renew_weight = 2;
+  std::string snapshot_compression;  // "", "gz" or "snappy"
+  // The HTTP administration server.
+  bool admin_enabled = false;
+  int32_t admin_port = 8080;
+  std::string admin_address = "0.0.0.0";
+  std::string admin_url = "/commands";
+  int32_t admin_idle_timeout_ms = 30000;
+  bool admin_snapshot_enabled = true;
+  bool admin_restore_enabled = true;
+  int32_t admin_rate_limit_ms = 300000;
+  // For the operator's pages: the file as it was read, and the keys with their values.
+  std::string initial_text;
+  std::vector<std::pair<std::string, std::string>> settings;
 
   bool metrics_enabled() const { return metrics_provider.find("Prometheus") != std::string::npos; }
 };

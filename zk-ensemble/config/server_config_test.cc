@@ -47,12 +47,45 @@ TEST_CASE("zoo.cfg: unknown and not yet effective keys warn once by name") {
   CHECK(loaded->warnings[2].find("ssl.keyStore.type") != std::string::npos);
 }
 
-TEST_CASE("zoo.cfg: what would keep clients out is refused, not passed over") {
-  for (const char* key : {"sessionRequireClientSASLAuth", "enforce.auth.enabled"}) {
-    std::string line = fault(std::string(kLeast) + key + "=true\n");
-    CHECK(line.find(key) != std::string::npos);
-    CHECK(load_config(std::string(kLeast) + key + "=false\n", "z"));
-  }
+TEST_CASE("zoo.cfg: what would keep clients out is enforced or refused, not passed over") {
+  std::string least(kLeast);
+  CHECK(fault(least + "sessionRequireClientSASLAuth=true\n").find("sasl") != std::string::npos);
+  CHECK(load_config(least + "sessionRequireClientSASLAuth=false\n", "z"));
+  CHECK(fault(least + "enforce.auth.enabled=true\n").find("enforce.auth.schemes") != std::string::npos);
+  for (const char* scheme : {"sasl", "x509", "world", "digest,"})
+    CHECK(fault(least + "enforce.auth.enabled=true\nenforce.auth.schemes=ip , " + scheme + ",nobody\n")
+              .find("not available") != std::string::npos);
+  auto loaded = load_config(least + "enforce.auth.enabled=true\nenforce.auth.schemes=ip , digest\n", "z");
+  REQUIRE(loaded);
+  CHECK(loaded->config.enforce_schemes == std::vector<std::string>{"ip", "digest"});
+  CHECK(load_config(least + "enforce.auth.schemes=sasl\n", "z")->config.enforce_schemes.empty());
+  CHECK(fault(least + "enforce.auth.enabled=true\nenforce.auth.schemes=digest\n"
+                      "DigestAuthenticationProvider.enabled=false\n").find("not available") != std::string::npos);
+}
+
+TEST_CASE("zoo.cfg: the admin server is on unless switched off, as operators of Apache's know it") {
+  auto loaded = load_config(std::string(kLeast), "z");
+  REQUIRE(loaded);
+  CHECK(loaded->config.admin_enabled);
+  CHECK(loaded->config.admin_port == 8080);
+  CHECK(loaded->config.initial_text == kLeast);
+  CHECK(loaded->config.settings.size() == 2);
+  auto off = load_config(std::string(kLeast) + "admin.enableServer=false\n", "z", {"zookeeper.admin.serverPort=9"});
+  CHECK_FALSE(off->config.admin_enabled);
+  CHECK(off->config.admin_port == 9);
+  CHECK(off->warnings.empty());
+}
+
+TEST_CASE("zoo.cfg: throttles") {
+  auto loaded = load_config(std::string(kLeast) + "largeRequestThreshold=0\nlargeRequestMaxBytes=-5\n"
+                            "connection_throttle_drop_increase=0.5\nrequest_throttle_max_requests=3\n", "z");
+  REQUIRE(loaded);
+  CHECK(loaded->warnings.empty());
+  CHECK(loaded->config.large_request_threshold == -1);
+  CHECK(loaded->config.large_request_max_bytes == 100 << 20);
+  CHECK(loaded->config.connect_drop_increase == 0.5);
+  CHECK(loaded->config.throttle_max_requests == 3);
+  CHECK(fault(std::string(kLeast) + "snapshot.compression.method=zip\n").find("gz") != std::string::npos);
 }
 
 TEST_CASE("zoo.cfg: more than one voter is refused, one is standalone") {

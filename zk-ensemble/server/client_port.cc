@@ -46,6 +46,7 @@ struct ClientPort::Client {
   bool reading = false;
   bool parsing = false;
   bool held = false;     // in held_
+  Instant held_since;    // of the frame that waits; 0: none does
   bool choked = false;   // waits for its own output to drain
   bool closing = false;  // closes when its output is sent
   Instant closing_since;
@@ -165,19 +166,31 @@ void ClientPort::parse(Client& client) {
       client.parsing = false;
       return drop(id);
     }
-    if (client.end - client.begin - kWordBytes < static_cast<size_t>(length)) break;
+    if (!host_.accepts_length(static_cast<size_t>(length))) {
+      log::warn(kLog, "large request rejected, closing; see largeRequestMaxBytes", "address={} length={}",
+                client.peer.host, length);
+      client.parsing = false;
+      return drop(id);
+    }
+    if (client.end - client.begin - kWordBytes < static_cast<size_t>(length)) {
+      client.held_since = {};  // what comes from here on has not waited
+      break;
+    }
     if (!host_.accepts_frames(id)) {
       if (!client.held) held_.push_back(id);
+      if (client.held_since == Instant{}) client.held_since = world_.loop.now();
       client.held = true;
       break;
     }
     client.fresh = false;
     client.begin += kWordBytes + static_cast<size_t>(length);
-    host_.on_client_frame(id, Bytes(at + kWordBytes, static_cast<size_t>(length)));
+    int64_t waited_ns = client.held_since == Instant{} ? 0 : world_.loop.now() - client.held_since;
+    host_.on_client_frame(id, Bytes(at + kWordBytes, static_cast<size_t>(length)), waited_ns / 1'000'000);
     if (++handed_over % kFramesAtOnce == 0) host_.on_frames_done();
     if (find(id) == nullptr) return;  // it lies in the graveyard
     if (client.connection->unsent_bytes() > kMaxUnsentBytes) break;
   }
+  if (client.begin == client.end) client.held_since = {};
   client.parsing = false;
   if (client.connection->unsent_bytes() > kMaxUnsentBytes) client.choked = true;
 }

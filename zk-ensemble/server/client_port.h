@@ -40,13 +40,16 @@ class ClientPort {
    public:
     virtual ~Host() = default;
     virtual void on_client_open(ConnId conn, const std::string& address) = 0;
-    virtual void on_client_frame(ConnId conn, Bytes frame) = 0;
+    // `waited_ms`: how long accepts_frames() held it back.
+    virtual void on_client_frame(ConnId conn, Bytes frame, int64_t waited_ms) = 0;
     virtual void on_client_closed(ConnId conn) = 0;
     // The answer of a known word; the connection is closed behind it.
     virtual std::string on_word(std::string_view word, Bytes argument) = 0;
     // False: the server has as much in process as it wants, some of it of this connection; its frames
     // wait until resume().
-    virtual bool accepts_frames(ConnId conn) const = 0;
+    virtual bool accepts_frames(ConnId conn) = 0;
+    // False: a frame of this length is not taken at all; its connection closes.
+    virtual bool accepts_length(size_t length) = 0;
     // Some frames were handed over: give out what they caused, now (their answers may be large).
     virtual void on_frames_done() = 0;
     virtual std::vector<ConnId> without_session() const = 0;
@@ -71,6 +74,7 @@ class ClientPort {
   uint16_t port() const;
   size_t count() const { return clients_.size(); }
   const ClientPortStats& stats() const { return stats_; }
+  void reset_stats() { stats_ = {}; }
   std::string address_of(ConnId conn) const;  // "/ip:port" as the words show it
   uint64_t unsent_bytes() const;              // of all connections
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <map>
 
 #include "common/base/endian.h"
@@ -14,9 +15,8 @@
 namespace ottla::zk {
 namespace {
 
-constexpr int64_t kDefaultTraceMask = 306;
-
 bool allowed(std::string_view word, std::string_view whitelist) {
+  if (word == "srvr") return true;  // zkServer.sh depends on it
   while (!whitelist.empty()) {
     size_t comma = std::min(whitelist.find(','), whitelist.size());
     std::string_view item = whitelist.substr(0, comma);
@@ -32,6 +32,16 @@ std::string decimal(double value) {
   std::string text = fmt::format("{:.4f}", value);
   while (text.ends_with('0') && !text.ends_with(".0")) text.pop_back();
   return text;
+}
+
+// "Sun Nov 22 11:44:49 UTC 2026", as Java prints a Date.
+std::string date(int64_t wall_ms) {
+  std::time_t seconds = wall_ms / 1000;
+  std::tm local{};
+  (void)::localtime_r(&seconds, &local);
+  char text[64];
+  size_t length = std::strftime(text, sizeof text, "%a %b %d %H:%M:%S %Z %Y", &local);
+  return std::string(text, length);
 }
 
 int64_t wall_of(const OperatorView& view, Instant at) {
@@ -101,7 +111,7 @@ std::string dump(OperatorView& view) {
   out += fmt::format("Session Sets ({})/({}):\n", buckets.size(), tracker.size());
   for (const auto& [deadline_ms, sessions] : buckets) {
     out += fmt::format("{} expire at {}:\n", sessions.size(),
-                       view.wall_ms + (deadline_ms - view.now.ms()));
+                       date(view.wall_ms + (deadline_ms - view.now.ms())));
     for (int64_t id : sessions) out += fmt::format("\t0x{:x}\n", static_cast<uint64_t>(id));
   }
   auto owners = view.pipeline.tree().sessions_with_ephemerals();
@@ -110,11 +120,22 @@ std::string dump(OperatorView& view) {
     out += fmt::format("0x{:x}:\n", static_cast<uint64_t>(id));
     for (const std::string& path : view.pipeline.tree().ephemerals_of(id)) out += "\t" + path + "\n";
   }
+  out += "Connections dump:\nConnections ";
+  // When each is closed unless it says something: with its session, or because it never asked for one.
+  const int64_t bucket_ms = view.config.sessionless_timeout_ms;
+  std::map<int64_t, std::vector<const ConnectionInfo*>> idle;
   auto connections = view.pipeline.connections();
-  out += fmt::format("Connections dump:\nConnections Sets (1)/({}):\n", connections.size());
   for (const ConnectionInfo& c : connections) {
-    out += fmt::format("\tip: {} sessionId: 0x{:x}\n", view.port.address_of(c.id),
-                       static_cast<uint64_t>(c.session));
+    int64_t ends_ms = c.last_response.ms() + (c.session == 0 ? bucket_ms : c.timeout_ms);
+    idle[(ends_ms / bucket_ms + 1) * bucket_ms].push_back(&c);
+  }
+  out += fmt::format("Sets ({})/({}):\n", idle.size(), connections.size());
+  for (const auto& [ends_ms, of] : idle) {
+    out += fmt::format("{} expire at {}:\n", of.size(), date(view.wall_ms + (ends_ms - view.now.ms())));
+    for (const ConnectionInfo* c : of) {
+      out += fmt::format("\tip: {} sessionId: 0x{:x}\n", view.port.address_of(c->id),
+                         static_cast<uint64_t>(c->session));
+    }
   }
   return out;
 }
@@ -159,7 +180,33 @@ std::string hash(OperatorView& view) {
   return out;
 }
 
-std::string envi(OperatorView&) {
+std::string envi() {
+  std::string out = "Environment:\n";
+  for (const auto& [name, value] : environment()) out += fmt::format("{}={}\n", name, value);
+  return out;
+}
+
+std::string mntr(OperatorView& view) {
+  std::string out = fmt::format("zk_version\t{}\nzk_server_state\tstandalone\n", version_line());
+  print_figures(view, [&out](std::string_view key, std::string value) {
+    out += fmt::format("zk_{}\t{}\n", key, value);
+  });
+  return out;
+}
+
+std::string stmk(Bytes argument, OperatorView& view) {
+  if (argument.size() != 8) return "";
+  view.trace_mask = load_be<int64_t>(argument.data());
+  return fmt::format("{}", view.trace_mask);
+}
+
+}  // namespace
+
+std::string version_line() {
+  return fmt::format("{}-ottla-0.1.0, built on 2026-01-01 00:00 UTC", kZookeeperVersion);
+}
+
+std::vector<std::pair<std::string, std::string>> environment() {
   utsname system{};
   (void)::uname(&system);
   char host[256] = "";
@@ -171,39 +218,28 @@ std::string envi(OperatorView&) {
     return value == nullptr ? "" : value;
   };
   // The java.* rows have no meaning here; tools only look at the names.
-  return fmt::format(
-      "Environment:\nzookeeper.version={}\nhost.name={}\njava.version=none\njava.vendor=none\n"
-      "java.home=none\njava.class.path=none\njava.library.path=none\njava.io.tmpdir=/tmp\n"
-      "java.compiler=none\nos.name={}\nos.arch={}\nos.version={}\nuser.name={}\nuser.home={}\n"
-      "user.dir={}\nos.memory.free=0MB\nos.memory.max=0MB\nos.memory.total=0MB\n",
-      version_line(), host, system.sysname, system.machine, system.release, variable("USER"),
-      variable("HOME"), directory);
+  return {{"zookeeper.version", version_line()}, {"host.name", host},
+          {"java.version", "none"}, {"java.vendor", "none"},
+          {"java.home", "none"}, {"java.class.path", "none"},
+          {"java.library.path", "none"}, {"java.io.tmpdir", "/tmp"},
+          {"java.compiler", "none"}, {"os.name", system.sysname},
+          {"os.arch", system.machine}, {"os.version", system.release},
+          {"user.name", variable("USER")}, {"user.home", variable("HOME")},
+          {"user.dir", directory}, {"os.memory.free", "0MB"},
+          {"os.memory.max", "0MB"}, {"os.memory.total", "0MB"}};
 }
 
-std::string mntr(OperatorView& view) {
-  std::string out = fmt::format("zk_version\t{}\nzk_server_state\tstandalone\n", version_line());
-  for (const Figure& figure : figures()) {
-    double value = figure.read(view);
-    out += figure.fraction ? fmt::format("{}\t{}\n", figure.row.source, decimal(value))
-                           : fmt::format("{}\t{:.0f}\n", figure.row.source, value);
-  }
-  return out;
-}
-
-std::string stmk(Bytes argument) {
-  return argument.size() == 8 ? fmt::format("{}", load_be<int64_t>(argument.data())) : "";
-}
-
-}  // namespace
-
-std::string version_line() {
-  return fmt::format("{}-ottla-0.1.0, built on 2026-01-01 00:00 UTC", kZookeeperVersion);
+void reset_all_stats(OperatorView& view) {
+  view.pipeline.reset_stats();
+  view.port.reset_stats();
 }
 
 std::string answer_word(std::string_view word, Bytes argument, OperatorView& view) {
-  if (word.starts_with('\xff')) return "";  // telnet is closing
+  bool telnet = word.starts_with('\xff');  // it is closing
+  if (telnet) word = "telnet close";
   if (!allowed(word, view.config.whitelist))
     return fmt::format("{} is not executed because it is not in the whitelist.\n", word);
+  if (telnet) return "";
   if (word == "ruok") return "imok";
   if (word == "srvr") return stat_text(view, false);
   if (word == "stat") return stat_text(view, true);
@@ -211,21 +247,21 @@ std::string answer_word(std::string_view word, Bytes argument, OperatorView& vie
   if (word == "conf") return conf(view);
   if (word == "cons") return cons(view);
   if (word == "dump") return dump(view);
-  if (word == "envi") return envi(view);
+  if (word == "envi") return envi();
   if (word == "isro") return "rw";
   if (word == "wchs") return wchs(view);
   if (word == "wchc") return wchc(view);
   if (word == "wchp") return wchp(view);
   if (word == "dirs") return dirs(view);
   if (word == "hash") return hash(view);
-  if (word == "gtmk") return fmt::format("{}", kDefaultTraceMask);
-  if (word == "stmk") return stmk(argument);
+  if (word == "gtmk") return fmt::format("{}", view.trace_mask);
+  if (word == "stmk") return stmk(argument, view);
   if (word == "crst") {
     view.pipeline.reset_connection_stats();
     return "Connection stats reset.\n";
   }
   if (word == "srst") {
-    view.pipeline.reset_stats();
+    reset_all_stats(view);
     return "Server stats reset.\n";
   }
   return "";

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/log.h"
 
@@ -26,6 +27,8 @@ CoreOptions core_options_of(const ServerConfig& config) {
   options.skip_acl = config.skip_acl == "yes";
   options.close_session_txn = config.close_session_txn;
   options.super_digest = config.super_digest;
+  options.digest_algorithm = config.digest_algorithm;
+  options.digest_auth_enabled = config.digest_auth_enabled;
   options.container_check_interval_ms = config.container_check_interval_ms;
   options.container_max_per_minute = config.container_max_per_minute;
   options.container_max_never_used_ms = config.container_max_never_used_ms;
@@ -37,23 +40,53 @@ CoreOptions core_options_of(const ServerConfig& config) {
 Server::Server(rt::World world, ServerConfig config)
     : world_(world),
       config_(std::move(config)),
-      core_options_(core_options_of(config_)),
+      core_options_(std::make_shared<const CoreOptions>(core_options_of(config_))),
       prng_(world.entropy.u64()) {}
 
 Server::~Server() { *alive_ = false; }
+
+PipelineLimits Server::limits() const {
+  PipelineLimits limits;
+  limits.connects = {.tokens = config_.connect_tokens,
+                     .fill_time_ms = config_.connect_fill_time_ms,
+                     .fill_count = config_.connect_fill_count,
+                     .freeze_time_ms = config_.connect_freeze_time_ms,
+                     .drop_increase = config_.connect_drop_increase,
+                     .drop_decrease = config_.connect_drop_decrease,
+                     .decrease_ratio = config_.connect_decrease_ratio,
+                     .weighted = config_.connect_weighted,
+                     .global_weight = config_.connect_global_weight,
+                     .local_weight = config_.connect_local_weight,
+                     .renew_weight = config_.connect_renew_weight};
+  limits.large_request_threshold = config_.large_request_threshold;
+  limits.large_request_max_bytes = config_.large_request_max_bytes;
+  limits.enforced_schemes = config_.enforce_schemes;
+  limits.throttled_op_wait_ms = config_.throttled_op_wait_ms;
+  return limits;
+}
+
+SnapshotOptions Server::snapshot_options() const {
+  return {.digest = config_.digest_enabled, .last_zxid = config_.serialize_last_zxid,
+          .coding = snapshot_coding(config_.snapshot_compression)};
+}
 
 // ------------------------------------------------------------------------------------------ start
 
 Result<void> Server::start() {
   started_ = world_.loop.now();
+  if (!digest_available(config_.digest_algorithm)) {
+    return fail(Errc::invalid, fmt::format("DigestAuthenticationProvider.digestAlg={}: no such hash; use SHA1, "
+                                           "SHA-256, SHA-512 or SHA3-256", config_.digest_algorithm));
+  }
   OTTLA_TRY(recover_data());
-  pipeline_ = std::make_unique<Pipeline>(*tree_, core_options_, world_.loop.wall_ms(), started_);
+  pipeline_ = std::make_unique<Pipeline>(*tree_, *core_options_, world_.loop.wall_ms(), started_, limits());
   start_log();
   tick_timer_ = world_.loop.make_timer([this] { on_tick(); });
   purge_timer_ = world_.loop.make_timer([this] { purge_now(); });
   if (config_.purge_interval_h > 0) purge_timer_->arm_at(started_);
   OTTLA_TRY(start_port());
   OTTLA_TRY(start_metrics());
+  start_admin();
   flush();
   log::info(kLog, "serving clients", "port={} zxid=0x{:x} nodes={} sessions={} replayed={} recovery_ms={}",
             port_->port(), static_cast<uint64_t>(tree_->last_zxid()), tree_->node_count(),
@@ -66,7 +99,7 @@ Result<void> Server::recover_data() {
                                    config_.datadir_autocreate));
   OTTLA_ASSIGN(auto my_id, dir_->my_id());
   (void)my_id;  // only a quorum needs it; a broken file is still told of
-  tree_ = std::make_unique<DataTree>(core_options_);
+  tree_ = std::make_unique<DataTree>(*core_options_);
   RecoveryOptions options;
   options.digest = config_.digest_enabled;
   options.last_zxid = config_.serialize_last_zxid;
@@ -76,6 +109,7 @@ Result<void> Server::recover_data() {
   for (const std::string& warning : recovered_.warnings) log::warn(kLog, warning);
   recovery_ms_ = (world_.loop.now() - started_) / 1'000'000;
   txns_since_snapshot_ = static_cast<int64_t>(recovered_.replayed);
+  note_newest_snapshot();
   next_snapshot_threshold();
   return {};
 }
@@ -119,11 +153,7 @@ Result<void> Server::start_port() {
 }
 
 Result<void> Server::start_metrics() {
-  for (const Figure& figure : figures()) {
-    registry_.samples(figure.row, [this, &figure] {
-      return std::vector<metrics::Sample>{{.labels = {}, .value = figure.read(view())}};
-    });
-  }
+  register_figures(registry_, [this] { return view(); });
   if (!config_.metrics_enabled()) return {};
   http_ = std::make_unique<metrics::HttpServer>(world_);
   http_->route("/metrics", [this](const metrics::HttpRequest&) {
@@ -145,8 +175,15 @@ void Server::on_client_open(ConnId conn, const std::string& address) {
   pipeline_->on_open(conn, address, world_.loop.now());
 }
 
-void Server::on_client_frame(ConnId conn, Bytes frame) {
-  pipeline_->on_frame(conn, frame, world_.loop.now(), world_.loop.wall_ms());
+void Server::on_client_frame(ConnId conn, Bytes frame, int64_t waited_ms) {
+  bool stale = waited_ms > 0 && config_.throttle_max_requests > 0 && config_.throttle_drop_stale &&
+               config_.stale_latency_check && waited_ms > pipeline_->timeout_of(conn);
+  if (stale) {
+    ++throttle_figures_.stale_dropped;
+    pipeline_->close_connection(conn);
+    return flush_soon();
+  }
+  pipeline_->on_frame(conn, frame, world_.loop.now(), world_.loop.wall_ms(), waited_ms);
   if (pipeline_->piled_bytes(conn) > kFlushBytes) return flush();
   flush_soon();
 }
@@ -163,7 +200,12 @@ std::string Server::on_word(std::string_view word, Bytes argument) {
 
 // Over the limit each connection may have one request in process: who waits for its answers is never
 // held back by those who do not.
-bool Server::accepts_frames(ConnId conn) const {
+bool Server::accepts_frames(ConnId conn) {
+  if (paused_) return false;
+  if (config_.throttle_max_requests > 0 && pipeline_->outstanding() >= config_.throttle_max_requests) {
+    ++throttle_figures_.waits;
+    return false;
+  }
   return pipeline_->outstanding() <= config_.global_outstanding_limit ||
          pipeline_->outstanding(conn) == 0;
 }
@@ -204,6 +246,7 @@ void Server::flush() {
       (snapshot_at_bytes_ > 0 && bytes_since_snapshot_ > snapshot_at_bytes_))
     take_snapshot();
   arm_tick();
+  restore_step();
   check_shutdown();
 }
 
@@ -239,6 +282,7 @@ void Server::on_log_failed(Error error) {
 // A process that stood still (stopped, swapped out, its machine paused) finds sessions overdue whose
 // pings wait in its sockets: those are heard first.
 void Server::on_tick() {
+  if (paused_) return tick_at_.reset();
   Instant now = world_.loop.now();
   bool late = tick_at_ && now - *tick_at_ > ms_to_ns(config_.tick_time_ms);
   tick_at_.reset();
@@ -255,7 +299,7 @@ void Server::on_tick() {
 }
 
 void Server::arm_tick() {
-  if (tick_put_off_) return;
+  if (tick_put_off_ || paused_) return;
   std::optional<Instant> at = pipeline_->next_deadline();
   if (at == tick_at_) return;
   tick_at_ = at;
@@ -277,12 +321,12 @@ void Server::next_snapshot_threshold() {
 }
 
 void Server::take_snapshot() {
-  if (snapshot_) return;
+  if (snapshot_ || paused_) return;
   txns_since_snapshot_ = 0;
   bytes_since_snapshot_ = 0;
   next_snapshot_threshold();
   log_->roll();
-  SnapshotOptions options{.digest = config_.digest_enabled, .last_zxid = config_.serialize_last_zxid};
+  SnapshotOptions options = snapshot_options();
   Instant began = world_.loop.now();
   snapshot_ = std::make_unique<SnapshotWriter>(
       world_, dir_->snapshot_dir(), *tree_, options,
@@ -294,9 +338,13 @@ void Server::snapshot_done(Result<SnapshotWriter::Done> done, Instant began) {
   world_.loop.post([this, alive = alive_] {
     if (!*alive) return;
     snapshot_.reset();
+    snapshot_waiters_ = std::exchange(next_snapshot_waiters_, {});
+    if (!snapshot_waiters_.empty()) take_snapshot();
+    restore_step();
     check_shutdown();
   });
   int64_t took_ms = (world_.loop.now() - began) / 1'000'000;
+  answer_snapshot(done);
   if (!done) {
     ++snapshot_figures_.failed;
     // The log is complete without it; but a first snapshot must be there before the log is.
@@ -306,9 +354,9 @@ void Server::snapshot_done(Result<SnapshotWriter::Done> done, Instant began) {
     return;
   }
   ++snapshot_figures_.taken;
-  snapshot_figures_.last_ms = took_ms;
-  snapshot_figures_.sum_ms += took_ms;
-  snapshot_figures_.max_ms = std::max(snapshot_figures_.max_ms, took_ms);
+  snapshot_figures_.time.add(took_ms);
+  snapshot_figures_.last_zxid = done->zxid;
+  snapshot_figures_.last_wall_s = world_.loop.wall_ms() / 1000;
   log::info(kLog, "snapshot taken", "zxid=0x{:x} bytes={} ms={}", static_cast<uint64_t>(done->zxid),
             done->bytes, took_ms);
   log_->release();
@@ -370,11 +418,15 @@ void Server::check_shutdown() {
 // -------------------------------------------------------------------------------------- operator
 
 OperatorView Server::view() {
+  static const AdminFigures kNoAdmin;
   return OperatorView{.config = config_,
                       .pipeline = *pipeline_,
                       .port = *port_,
                       .log = log_->stats(),
                       .snapshots = snapshot_figures_,
+                      .throttle = throttle_figures_,
+                      .admin = admin_ ? admin_->figures() : kNoAdmin,
+                      .trace_mask = trace_mask_,
                       .disk = world_.disk,
                       .snapshot_dir = dir_->snapshot_dir(),
                       .log_dir = dir_->log_dir(),

@@ -15,6 +15,7 @@
 #include "common/metrics/registry.h"
 #include "common/rt/world.h"
 #include "zk-ensemble/config/server_config.h"
+#include "zk-ensemble/server/admin.h"
 #include "zk-ensemble/server/client_port.h"
 #include "zk-ensemble/server/four_letter.h"
 #include "zk-ensemble/session/pipeline.h"
@@ -25,7 +26,7 @@
 
 namespace ottla::zk {
 
-class Server final : private ClientPort::Host {
+class Server final : private ClientPort::Host, private AdminServer::Host {
  public:
   // `config` as load_config() gives it.
   Server(rt::World world, ServerConfig config);
@@ -42,6 +43,7 @@ class Server final : private ClientPort::Host {
   // end. Nothing was acknowledged that is not durable.
   void on_fatal(Fn<void(Error)> fatal) { fatal_ = std::move(fatal); }
 
+  uint16_t admin_port() const { return admin_ ? admin_->port() : 0; }
   uint16_t metrics_port() const { return http_ ? http_->port() : 0; }
   uint16_t client_port() const { return port_ ? port_->port() : 0; }
   const Recovered& recovered() const { return recovered_; }
@@ -50,16 +52,34 @@ class Server final : private ClientPort::Host {
   void take_snapshot();
 
  private:
+  using SnapshotWaiter = Fn<void(Result<AdminServer::SnapshotFile>)>;
+  struct Restore;
+
   // ClientPort::Host
   void on_client_open(ConnId conn, const std::string& address) override;
-  void on_client_frame(ConnId conn, Bytes frame) override;
+  void on_client_frame(ConnId conn, Bytes frame, int64_t waited_ms) override;
   void on_client_closed(ConnId conn) override;
   std::string on_word(std::string_view word, Bytes argument) override;
-  bool accepts_frames(ConnId conn) const override;
+  bool accepts_frames(ConnId conn) override;
+  bool accepts_length(size_t length) override { return pipeline_->accepts_length(length); }
   void on_frames_done() override { flush(); }
   std::vector<ConnId> without_session() const override;
 
+  // AdminServer::Host (server_admin.cc)
+  OperatorView admin_view() override { return view(); }
+  void admin_snapshot(SnapshotWaiter done) override;
+  void admin_restore(std::string path, Fn<void(Result<int64_t>)> done) override;
+  void start_admin();
+  void answer_snapshot(const Result<SnapshotWriter::Done>& done);
+  void restore_step();
+  void write_restored();
+  void swap_restored();
+  void end_restore(Result<int64_t> outcome);
+
+  PipelineLimits limits() const;
+  SnapshotOptions snapshot_options() const;
   Result<void> recover_data();
+  void note_newest_snapshot();
   void start_log();
   Result<void> start_port();
   void flush_soon();
@@ -78,7 +98,7 @@ class Server final : private ClientPort::Host {
   // Fixed after construction.
   rt::World world_;
   ServerConfig config_;
-  CoreOptions core_options_;
+  std::shared_ptr<const CoreOptions> core_options_;
   Prng prng_;
   Fn<void(Error)> fatal_;
   // In the order of start; destroyed in the reverse order.
@@ -92,6 +112,7 @@ class Server final : private ClientPort::Host {
   std::unique_ptr<SnapshotWriter> snapshot_;
   metrics::Registry registry_;
   std::unique_ptr<metrics::HttpServer> http_;  // with metricsProvider.className
+  std::unique_ptr<AdminServer> admin_;         // unless admin.enableServer=false, or its port is taken
   std::unique_ptr<rt::Timer> tick_timer_;
   std::unique_ptr<rt::Timer> purge_timer_;
   std::unique_ptr<rt::Timer> shutdown_timer_;
@@ -104,6 +125,12 @@ class Server final : private ClientPort::Host {
   int64_t snapshot_at_txns_ = 0;
   int64_t snapshot_at_bytes_ = 0;
   SnapshotFigures snapshot_figures_;
+  ThrottleFigures throttle_figures_;
+  int64_t trace_mask_ = 306;  // shown and set by gtmk and stmk; traces nothing
+  std::vector<SnapshotWaiter> snapshot_waiters_;       // for the one that is being taken
+  std::vector<SnapshotWaiter> next_snapshot_waiters_;  // asked after it began
+  std::shared_ptr<Restore> restore_;
+  bool paused_ = false;  // nothing is proposed: what was restored becomes the state
   int64_t mismatches_logged_ = 0;
   bool flush_posted_ = false;
   bool failed_ = false;

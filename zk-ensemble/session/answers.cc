@@ -87,15 +87,25 @@ bool is_moved(const ApplyResult& result) {
 }  // namespace
 
 void Pipeline::on_durable(int64_t zxid, Instant now, int64_t wall_ms) {
-  (void)wall_ms;
-  while (!proposed_.empty() && proposed_.front().txn.header.zxid <= zxid) apply_front(now);
+  while (!proposed_.empty() && proposed_.front().txn.header.zxid <= zxid) apply_front(now, wall_ms);
 }
 
-void Pipeline::apply_front(Instant now) {
+void Pipeline::count_write(const TxnBody& body) {
+  auto size = [](const NodeData& data) { return data ? data->size() : 0; };
+  if (const auto* create = std::get_if<CreateTxn>(&body)) stats_.add_write(create->path, size(create->data));
+  if (const auto* set = std::get_if<SetDataTxn>(&body)) stats_.add_write(set->path, size(set->data));
+  if (const auto* remove = std::get_if<DeleteTxn>(&body)) stats_.add_write(remove->path, 0);
+  if (const auto* multi = std::get_if<MultiTxn>(&body))
+    for (const SubTxn& one : multi->txns) count_write(one.body);
+}
+
+void Pipeline::apply_front(Instant now, int64_t wall_ms) {
   Proposed proposed = std::move(proposed_.front());
   proposed_.pop_front();
   Txn& txn = proposed.txn;
   ApplyResult result;
+  count_write(txn.body);
+  stats_.propagation_ms.add(static_cast<uint64_t>(std::max<int64_t>(0, wall_ms - txn.header.time_ms)));
   tree_.replay(txn, result);
   preparer_.applied(txn.header.zxid);
   ++(txn.header.type == OpCode::error ? stats_.refused_writes : stats_.writes);
@@ -103,10 +113,7 @@ void Pipeline::apply_front(Instant now) {
   Conn* conn = proposed.conn == 0 ? nullptr : find(proposed.conn);
   if (conn != nullptr && conn->state != Conn::State::closing) {
     OTTLA_CHECK(!conn->queue.empty() && conn->queue.front().zxid == txn.header.zxid);
-    Waiting waiting = std::move(conn->queue.front());
-    conn->queue.pop_front();
-    --conn->info.outstanding;
-    --outstanding_;
+    Waiting waiting = take_front(*conn);
     answer_write(*conn, waiting, txn, result, now);
     if (conn->state != Conn::State::closing) drain(*conn, now);
   }
@@ -134,10 +141,7 @@ void Pipeline::drain(Conn& conn, Instant now) {
       barriers_.emplace(conn.queue.front().zxid, conn.info.id);
       return;
     }
-    Waiting waiting = std::move(conn.queue.front());
-    conn.queue.pop_front();
-    --conn.info.outstanding;
-    --outstanding_;
+    Waiting waiting = take_front(conn);
     if (waiting.error != ZkError::ok)
       answer_error(conn, waiting.xid, waiting.error);
     else if (waiting.type == OpCode::create_session)
@@ -227,6 +231,10 @@ void Pipeline::answer_connect(Conn& conn, bool valid) {
 void Pipeline::count(Conn& conn, OpCode type, int32_t xid, Instant asked, Instant now) {
   int64_t latency_ms = (now - asked) / 1'000'000;
   stats_.latency.add(latency_ms);
+  bool of_session = type == OpCode::create_session || type == OpCode::close_session;
+  const bool update = of_session || Preparer::is_write(type);
+  (update ? stats_.update_ms : stats_.read_ms).add(static_cast<uint64_t>(latency_ms));
+  if (type != OpCode::create_session) stats_.add_response(conn.last_frame_bytes);
   ++stats_.packets_sent;
   ConnectionInfo& info = conn.info;
   ++info.packets_sent;
@@ -248,9 +256,7 @@ void Pipeline::mark_dirty(Conn& conn) {
 void Pipeline::end(Conn& conn) {
   if (conn.state == Conn::State::closing) return;
   conn.state = Conn::State::closing;
-  outstanding_ -= conn.info.outstanding;
-  conn.info.outstanding = 0;
-  conn.queue.clear();
+  forget_outstanding(conn);
   watches_.remove_watcher(conn.info.id);
   ++stats_.connections_dropped;
   mark_dirty(conn);
@@ -260,6 +266,11 @@ void Pipeline::end(Conn& conn) {
 
 void Pipeline::notify(const std::vector<ConnId>& watchers, EventType type, std::string_view path,
                       int64_t zxid, const AclList& acls) {
+  LatencyStats& fired = type == EventType::node_created     ? stats_.fired_created
+                        : type == EventType::node_deleted   ? stats_.fired_deleted
+                        : type == EventType::node_data_changed ? stats_.fired_changed
+                                                               : stats_.fired_children;
+  if (!watchers.empty()) fired.add(static_cast<int64_t>(watchers.size()));
   for (ConnId watcher : watchers) {
     Conn* conn = find(watcher);
     if (conn == nullptr || !acl_allows(acls, kPermRead, *conn->auth, options_)) continue;
@@ -274,6 +285,7 @@ void Pipeline::send_event(Conn& conn, EventType type, std::string_view path, int
   put_string(conn.out, path);
   conn.end_frame(at);
   ++stats_.watches_fired;
+  stats_.watch_bytes += conn.last_frame_bytes;
   ++stats_.packets_sent;
   ++conn.info.packets_sent;
   mark_dirty(conn);

@@ -68,19 +68,14 @@ bool is_known(OpCode type) {
 
 }  // namespace
 
-void LatencyStats::add(int64_t ms) {
-  ++count;
-  total_ms += ms;
-  max_ms = std::max(max_ms, ms);
-  min_ms = min_ms < 0 ? ms : std::min(min_ms, ms);
-}
-
 Pipeline::Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_clock_ms,
-                   Instant now)
+                   Instant now, PipelineLimits limits)
     : tree_(tree),
       options_(options),
       preparer_(tree, options, tree.last_zxid()),
       tracker_(options.tick_time_ms),
+      limits_(std::move(limits)),
+      throttle_(limits_.connects, static_cast<uint64_t>(session_clock_ms), now),
       watches_(*this),
       next_session_id_(first_session_id(options.server_id, session_clock_ms)),
       next_reap_(after_ms(now, options.container_check_interval_ms)) {
@@ -112,7 +107,7 @@ void Pipeline::on_open(ConnId id, std::string remote_address, Instant now) {
 void Pipeline::on_closed(ConnId id) {
   auto it = conns_.find(id);
   if (it == conns_.end()) return;
-  outstanding_ -= it->second->info.outstanding;
+  forget_outstanding(*it->second);
   watches_.remove_watcher(id);
   if (auto of = by_session_.find(it->second->info.session);
       of != by_session_.end() && of->second == id)
@@ -120,7 +115,7 @@ void Pipeline::on_closed(ConnId id) {
   conns_.erase(it);
 }
 
-void Pipeline::on_frame(ConnId id, Bytes frame, Instant now, int64_t wall_ms) {
+void Pipeline::on_frame(ConnId id, Bytes frame, Instant now, int64_t wall_ms, int64_t waited_ms) {
   Conn* conn = find(id);
   if (conn == nullptr || conn->state == Conn::State::closing) return;
   ++stats_.packets_received;
@@ -128,7 +123,7 @@ void Pipeline::on_frame(ConnId id, Bytes frame, Instant now, int64_t wall_ms) {
   if (conn->state == Conn::State::fresh)
     handle_connect(*conn, frame, now, wall_ms);
   else
-    handle_request(*conn, frame, now, wall_ms);
+    handle_request(*conn, frame, now, wall_ms, waited_ms);
 }
 
 void Pipeline::handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall_ms) {
@@ -142,8 +137,15 @@ void Pipeline::handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall
     (void)in.boolean();
     conn.read_only_byte = true;
   }
+  if (!in.ok()) return end(conn);
+  if (!throttle_.admit(session != 0, now)) {
+    ++stats_.connects_throttled;
+    return end(conn);
+  }
+  stats_.token_deficit.add(throttle_.deficit());
+  ++stats_.connects;
   // A client that has seen the future of this server must not see its past.
-  if (!in.ok() || last_zxid_seen > tree_.last_zxid()) return end(conn);
+  if ( last_zxid_seen > tree_.last_zxid()) return end(conn);
   conn.info.timeout_ms = std::clamp<int64_t>(wanted_ms, options_.min_session_timeout_ms,
                                              options_.max_session_timeout_ms);
   conn.state = Conn::State::connected;
@@ -171,6 +173,7 @@ void Pipeline::handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall
       return end(conn);
     }
     tracker_.set_owner(session, kHere);
+    ++stats_.reconnects;
   }
   conn.info.session = session;
   by_session_[session] = conn.info.id;
@@ -181,7 +184,28 @@ void Pipeline::handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall
 
 // ----------------------------------------------------------------------------------- requests
 
-void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall_ms) {
+bool Pipeline::is_enforced(const Conn& conn) const {
+  if (limits_.enforced_schemes.empty()) return false;
+  return std::ranges::none_of(*conn.auth, [&](const AuthId& id) {
+    return std::ranges::find(limits_.enforced_schemes, id.scheme) != limits_.enforced_schemes.end();
+  });
+}
+
+bool Pipeline::is_large(size_t bytes) const {
+  return limits_.large_request_threshold >= 0 &&
+         bytes > static_cast<size_t>(limits_.large_request_threshold);
+}
+
+bool Pipeline::accepts_length(size_t bytes) {
+  if (!is_large(bytes) ||
+      large_bytes_ + static_cast<int64_t>(bytes) <= limits_.large_request_max_bytes)
+    return true;
+  ++stats_.large_requests_rejected;
+  return false;
+}
+
+void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall_ms,
+                              int64_t waited_ms) {
   wire::Reader in(frame);
   int32_t xid = in.i32();
   auto type = static_cast<OpCode>(in.i32());
@@ -189,22 +213,38 @@ void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall
   Bytes body = frame.subspan(in.position());
   if (type == OpCode::auth) return handle_auth(conn, xid, body);
   if (type == OpCode::sasl) return handle_sasl(conn, xid, body);
+  if (is_enforced(conn)) {
+    conn.end_frame(conn.begin_reply(xid, 0, ZkError::session_closed_require_sasl_auth));
+    ++stats_.packets_sent;
+    ++conn.info.packets_sent;
+    return end(conn);
+  }
+  if (!accepts_length(frame.size())) return end(conn);
+  stats_.throttle_queue_ms.add(static_cast<uint64_t>(std::max<int64_t>(waited_ms, 0)));
   // A session that is closing gets no answers any more.
   if (!tracker_.touch(conn.info.session, conn.info.timeout_ms, now)) return;
 
   Waiting waiting;
   waiting.type = type;
   waiting.xid = type == OpCode::ping ? kPingXid : xid;
-  waiting.asked = now;
+  waiting.asked = Instant{now.ns - ms_to_ns(waited_ms)};
+  if (is_large(frame.size())) waiting.large_bytes = static_cast<int64_t>(frame.size());
+  bool of_session = type == OpCode::create_session || type == OpCode::close_session;
+  if (limits_.throttled_op_wait_ms > 0 && waited_ms > limits_.throttled_op_wait_ms && !of_session &&
+      type != OpCode::ping) {
+    ++stats_.throttled_ops;
+    waiting.error = ZkError::throttled_op;
+    wait(conn, std::move(waiting));
+    return drain(conn, now);
+  }
   if (!is_known(type)) {
     waiting.error = ZkError::unimplemented;
     waiting.ends = true;
     wait(conn, std::move(waiting));
     return drain(conn, now);
   }
-  bool of_session = type == OpCode::create_session || type == OpCode::close_session;
   if (of_session || Preparer::is_write(type))
-    return handle_write(conn, type, xid, body, now, wall_ms);
+    return handle_write(conn, type, std::move(waiting), body, now, wall_ms);
 
   ZkError session_error = tracker_.check(conn.info.session, kHere);
   if (session_error == ZkError::session_moved) return end(conn);
@@ -212,7 +252,7 @@ void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall
   if (type == OpCode::sync) waiting.zxid = preparer_.last_zxid();
   if (conn.queue.empty() && waiting.zxid <= tree_.last_zxid() && session_error == ZkError::ok) {
     answer_read(conn, type, waiting.xid, body, *conn.auth);
-    return count(conn, type, waiting.xid, now, now);
+    return count(conn, type, waiting.xid, waiting.asked, now);
   }
   waiting.body = Buffer(body);
   waiting.auth = conn.auth;
@@ -220,12 +260,9 @@ void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall
   drain(conn, now);
 }
 
-void Pipeline::handle_write(Conn& conn, OpCode type, int32_t xid, Bytes body, Instant now,
+void Pipeline::handle_write(Conn& conn, OpCode type, Waiting waiting, Bytes body, Instant now,
                             int64_t wall_ms) {
-  Waiting waiting;
-  waiting.type = type;
-  waiting.xid = xid;
-  waiting.asked = now;
+  int32_t xid = waiting.xid;
   std::optional<Txn> txn;
   int64_t session = conn.info.session;
   if (type == OpCode::close_session) {
@@ -266,9 +303,23 @@ void Pipeline::propose(Txn txn, ConnId conn) {
 }
 
 void Pipeline::wait(Conn& conn, Waiting waiting) {
+  large_bytes_ += waiting.large_bytes;
   conn.queue.push_back(std::move(waiting));
   ++conn.info.outstanding;
   ++outstanding_;
+}
+
+Pipeline::Waiting Pipeline::take_front(Conn& conn) {
+  Waiting waiting = std::move(conn.queue.front());
+  conn.queue.pop_front();
+  large_bytes_ -= waiting.large_bytes;
+  --conn.info.outstanding;
+  --outstanding_;
+  return waiting;
+}
+
+void Pipeline::forget_outstanding(Conn& conn) {
+  while (!conn.queue.empty()) (void)take_front(conn);
 }
 
 // Answered at once, whatever else of the connection waits.
@@ -344,6 +395,10 @@ void Pipeline::close_session(int64_t session, int64_t wall_ms) {
   propose(preparer_.prepare_close_session(session, 0, wall_ms), 0);
 }
 
+void Pipeline::close_connection(ConnId id) {
+  if (Conn* conn = find(id); conn != nullptr) end(*conn);
+}
+
 void Pipeline::close_all_connections() {
   for (auto& [id, conn] : conns_) end(*conn);
 }
@@ -364,6 +419,11 @@ std::optional<int64_t> Pipeline::session_of(ConnId id) const {
 int64_t Pipeline::outstanding(ConnId id) const {
   auto it = conns_.find(id);
   return it == conns_.end() ? 0 : it->second->info.outstanding;
+}
+
+int64_t Pipeline::timeout_of(ConnId id) const {
+  auto it = conns_.find(id);
+  return it == conns_.end() || it->second->info.session == 0 ? INT64_MAX : it->second->info.timeout_ms;
 }
 
 size_t Pipeline::piled_bytes(ConnId id) const {
@@ -410,14 +470,15 @@ void Pipeline::check_invariants() const {
   preparer_.check_invariants();
   watches_.data().check_invariants();
   watches_.children().check_invariants();
-  int64_t outstanding = 0;
+  int64_t outstanding = 0, large_bytes = 0;
   for (const auto& [id, conn] : conns_) {
     OTTLA_CHECK(conn->info.outstanding == static_cast<int64_t>(conn->queue.size()));
     outstanding += conn->info.outstanding;
+    for (const Waiting& waiting : conn->queue) large_bytes += waiting.large_bytes;
     if (!conn->queue.empty() && conn->queue.front().is_write)
       OTTLA_CHECK(conn->queue.front().zxid > tree_.last_zxid());
   }
-  OTTLA_CHECK(outstanding == outstanding_);
+  OTTLA_CHECK(outstanding == outstanding_ && large_bytes == large_bytes_);
   int64_t last = tree_.last_zxid();
   for (const Proposed& proposed : proposed_) {
     OTTLA_CHECK(proposed.txn.header.zxid == last + 1);

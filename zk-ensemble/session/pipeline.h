@@ -20,6 +20,8 @@
 
 #include "common/base/time.h"
 #include "common/wire/writer.h"
+#include "zk-ensemble/session/connection_throttle.h"
+#include "zk-ensemble/session/server_stats.h"
 #include "zk-ensemble/session/session_id.h"
 #include "zk-ensemble/session/session_tracker.h"
 #include "zk-ensemble/tree/data_tree.h"
@@ -48,24 +50,16 @@ struct Effects {
   bool empty() const { return entries.empty() && sends.empty(); }
 };
 
-// Counts since the start (or reset): srvr, stat, mntr, cons.
-struct LatencyStats {
-  int64_t count = 0, total_ms = 0, max_ms = 0;
-  int64_t min_ms = -1;  // -1: none yet
-  void add(int64_t ms);
-  int64_t min() const { return min_ms < 0 ? 0 : min_ms; }
-  double average() const {
-    return count == 0 ? 0 : static_cast<double>(total_ms) / static_cast<double>(count);
-  }
-};
-struct ServerStats {
-  int64_t packets_received = 0, packets_sent = 0;
-  int64_t connections_dropped = 0;  // closed by the server, protocol errors included
-  int64_t auth_failures = 0;
-  int64_t sessions_expired = 0;
-  int64_t reads = 0, writes = 0, refused_writes = 0;
-  int64_t watches_fired = 0;
-  LatencyStats latency;
+// What is asked of clients beyond the protocol. Fixed after construction.
+struct PipelineLimits {
+  ConnectionThrottleOptions connects;
+  // Requests larger than the threshold (-1: none is large) may have so many bytes in process together.
+  int64_t large_request_threshold = -1;
+  int64_t large_request_max_bytes = 100 << 20;
+  // Only clients with an id of one of these schemes are served; empty: all are.
+  std::vector<std::string> enforced_schemes;
+  // A request that was held back longer than this is answered "throttled"; 0: none is.
+  int64_t throttled_op_wait_ms = 0;
 };
 
 // One client connection as cons and the log show it. Owned by the pipeline.
@@ -89,14 +83,15 @@ class Pipeline final : private WatchSink {
  public:
   // `tree` is recovered; its sessions get fresh deadlines. `session_clock_ms` seeds the session ids
   // and must grow from start to start (wall clock). All references must outlive the pipeline.
-  Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_clock_ms, Instant now);
+  Pipeline(DataTree& tree, const CoreOptions& options, int64_t session_clock_ms, Instant now,
+           PipelineLimits limits = {});
   ~Pipeline();
 
   // --- events. Each may add to the effects.
   void on_open(ConnId conn, std::string remote_address, Instant now);
   // One frame without its length. The first must be a ConnectRequest. Frames for a connection that
-  // is closing are ignored.
-  void on_frame(ConnId conn, Bytes frame, Instant now, int64_t wall_ms);
+  // is closing are ignored. `waited_ms`: how long the shell held it back.
+  void on_frame(ConnId conn, Bytes frame, Instant now, int64_t wall_ms, int64_t waited_ms = 0);
   // The connection is gone (or was closed on our demand). Its watches go; its session stays.
   void on_closed(ConnId conn);
   // Everything up to and including `zxid` is durable: applies it and answers.
@@ -112,12 +107,17 @@ class Pipeline final : private WatchSink {
 
   // --- the operator
   void close_session(int64_t session, int64_t wall_ms);  // as if it had expired
+  void close_connection(ConnId conn);
   void close_all_connections();                          // `kill` of the admin server; at shutdown
   size_t connection_count() const { return conns_.size(); }
   std::vector<ConnectionInfo> connections() const;  // by id
   int64_t outstanding() const { return outstanding_; }
   int64_t outstanding(ConnId conn) const;
+  int64_t timeout_of(ConnId conn) const;  // of its session, ms
   size_t piled_bytes(ConnId conn) const;  // for it, since the last take_effects()
+  // False: a request of so many bytes is rejected, counted, and its connection is to be closed.
+  bool accepts_length(size_t bytes);
+  double connection_drop_probability() const { return throttle_.drop_probability(); }
   const ServerStats& stats() const { return stats_; }
   void reset_stats();             // srst
   void reset_connection_stats();  // crst
@@ -141,15 +141,20 @@ class Pipeline final : private WatchSink {
 
   // Frames in (pipeline.cc).
   void handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall_ms);
-  void handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall_ms);
+  void handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall_ms, int64_t waited_ms);
+  bool is_enforced(const Conn& conn) const;
+  bool is_large(size_t bytes) const;
+  Waiting take_front(Conn& conn);
+  void forget_outstanding(Conn& conn);
   void handle_auth(Conn& conn, int32_t xid, Bytes body);
   void handle_sasl(Conn& conn, int32_t xid, Bytes body);
-  void handle_write(Conn& conn, OpCode type, int32_t xid, Bytes body, Instant now, int64_t wall_ms);
+  void handle_write(Conn& conn, OpCode type, Waiting waiting, Bytes body, Instant now, int64_t wall_ms);
   void propose(Txn txn, ConnId conn);
   void wait(Conn& conn, Waiting waiting);
 
   // Transactions applied, answers out (answers.cc).
-  void apply_front(Instant now);
+  void apply_front(Instant now, int64_t wall_ms);
+  void count_write(const TxnBody& body);
   void answer_write(Conn& conn, const Waiting& waiting, const Txn& txn, const ApplyResult& result,
                     Instant now);
   void answer_multi(Conn& conn, const ApplyResult& result);
@@ -180,6 +185,8 @@ class Pipeline final : private WatchSink {
   const CoreOptions& options_;
   Preparer preparer_;
   SessionTracker tracker_;
+  PipelineLimits limits_;
+  ConnectionThrottle throttle_;
   Watches watches_;
   int64_t next_session_id_;
   std::map<ConnId, std::unique_ptr<Conn>> conns_;
@@ -191,6 +198,7 @@ class Pipeline final : private WatchSink {
   std::vector<ConnId> dirty_;  // connections with bytes or a close to hand out
   ServerStats stats_;
   int64_t outstanding_ = 0;
+  int64_t large_bytes_ = 0;  // of the large ones among them
   Instant next_reap_;
   std::deque<std::string> to_reap_;  // found due at the last check, one removed at a time
 };

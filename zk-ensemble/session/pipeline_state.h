@@ -18,6 +18,7 @@ struct Pipeline::Waiting {
   Buffer body;                  // reads
   AuthRef auth;                 // the ids it was sent with
   Instant asked;
+  int64_t large_bytes = 0;  // its size, when that is a large one
 };
 
 // Invariants: `queue` holds writes in the order of their zxids, and a write at its front is not
@@ -35,6 +36,7 @@ struct Pipeline::Conn {
   std::deque<Waiting> queue;
   wire::Writer out;
   bool dirty = false;
+  int64_t last_frame_bytes = 0;
 
   // A reply's frame: header now, body by the caller, length at the end.
   size_t begin_reply(int32_t xid, int64_t zxid, ZkError error) {
@@ -45,7 +47,10 @@ struct Pipeline::Conn {
     out.i32(static_cast<int32_t>(error));
     return at;
   }
-  void end_frame(size_t at) { out.patch_i32(at, static_cast<int32_t>(out.size() - at - 4)); }
+  void end_frame(size_t at) {
+    last_frame_bytes = static_cast<int64_t>(out.size() - at - 4);
+    out.patch_i32(at, static_cast<int32_t>(last_frame_bytes));
+  }
 };
 
 struct Pipeline::Proposed {

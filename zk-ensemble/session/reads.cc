@@ -21,10 +21,15 @@ void put_data(const Node& node, wire::Writer& out) {
   out.raw(node.data());
 }
 
-void put_children(const Node& node, wire::Writer& out) {
+// Gives the bytes of the names.
+size_t put_children(const Node& node, wire::Writer& out) {
+  size_t bytes = 0;
   out.i32(node.children());
-  for (const Node* child = node.first_child(); child != nullptr; child = child->next_sibling())
+  for (const Node* child = node.first_child(); child != nullptr; child = child->next_sibling()) {
     put_string(out, child->name());
+    bytes += child->name().size();
+  }
+  return bytes;
 }
 
 // The hash behind a digest id is for those alone who may set it.
@@ -130,17 +135,19 @@ ZkError Pipeline::read_node(Conn& conn, OpCode type, wire::Reader& in, const Aut
         .add(*path, conn.info.id, WatchMode::standard);
   switch (type) {
     case OpCode::exists:
+      stats_.add_read(*path, 0);
       tree_.stat_of(*node).encode(out);
       break;
     case OpCode::get_data:
+      stats_.add_read(*path, node->data().size());
       put_data(*node, out);
       tree_.stat_of(*node).encode(out);
       break;
     case OpCode::get_children:
-      put_children(*node, out);
+      stats_.add_read(*path, put_children(*node, out));
       break;
     case OpCode::get_children2:
-      put_children(*node, out);
+      stats_.add_read(*path, put_children(*node, out));
       tree_.stat_of(*node).encode(out);
       break;
     case OpCode::get_acl:

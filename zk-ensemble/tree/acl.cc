@@ -196,6 +196,14 @@ bool ip_matches(std::string_view address, std::string_view expression, bool v6) 
   return true;
 }
 
+namespace {
+// "SHA-256" and "SHA3-256" are Java's names of what OpenSSL calls SHA256 and SHA3-256.
+std::string openssl_name(std::string algorithm) {
+  if (algorithm.starts_with("SHA-")) algorithm.erase(3, 1);
+  return algorithm;
+}
+}  // namespace
+
 // More than one request can bring; but "auth" stands for as many entries as the client has ids.
 constexpr size_t kMaxAcls = 1 << 16;
 
@@ -240,12 +248,16 @@ ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
   return ZkError::ok;
 }
 
-std::string digest_id(std::string_view user_and_password) {
+bool digest_available(const std::string& algorithm) {
+  return EVP_get_digestbyname(openssl_name(algorithm).c_str()) != nullptr;
+}
+
+std::string digest_id(std::string_view user_and_password, const std::string& algorithm) {
   uint8_t hash[EVP_MAX_MD_SIZE];
   unsigned hash_size = 0;
   OTTLA_CHECK(EVP_Digest(user_and_password.data(), user_and_password.size(), hash, &hash_size,
-                         EVP_sha1(), nullptr) == 1);
-  uint8_t text[64];
+                         EVP_get_digestbyname(openssl_name(algorithm).c_str()), nullptr) == 1);
+  uint8_t text[EVP_MAX_MD_SIZE * 2];
   int text_size = EVP_EncodeBlock(text, hash, static_cast<int>(hash_size));
   std::string id(user_and_password.substr(0, user_and_password.find(':')));
   id += ':';
@@ -258,7 +270,7 @@ std::optional<AuthInfo> authenticate(std::string_view scheme, Bytes data,
   if (scheme == "ip") return AuthInfo{{"ip", std::string(remote_address)}};
   if (scheme != "digest" || !options.digest_auth_enabled) return std::nullopt;
   AuthInfo granted;
-  std::string id = digest_id(as_text(data));
+  std::string id = digest_id(as_text(data), options.digest_algorithm);
   if (!options.super_digest.empty() && id == options.super_digest) granted.push_back({"super", ""});
   granted.push_back({"digest", std::move(id)});
   return granted;

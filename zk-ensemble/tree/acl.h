@@ -64,8 +64,9 @@ bool acl_allows(const AclList& acls, int32_t perms, const AuthInfo& auth,
 ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
                        const CoreOptions& options, AclRef& into);
 
-// "user:base64(sha1(user:password))" of "user:password".
-std::string digest_id(std::string_view user_and_password);
+// "user:base64(hash(user:password))" of "user:password".
+std::string digest_id(std::string_view user_and_password, const std::string& algorithm = "SHA1");
+bool digest_available(const std::string& algorithm);
 // Auth packet of `scheme`: the ids it grants, or nothing when refused or unknown (then: -115).
 std::optional<AuthInfo> authenticate(std::string_view scheme, Bytes data,
                                      std::string_view remote_address, const CoreOptions& options);

@@ -43,6 +43,9 @@ TEST_CASE("paths that writes may name") {
 TEST_CASE("digest ids") {
   CHECK(digest_id("super:test") == "super:D/InIHSb7yEEbrWz8b9l71RjZJU=");
   CHECK(digest_id("nocolon").starts_with("nocolon:"));
+  CHECK(digest_id("super:test", "SHA-256") == "super:wjySwxg860UATFtciuZ1lpzrCHrPeov6SPu/ZD56uig=");
+  CHECK(digest_available("SHA3-256"));
+  CHECK_FALSE(digest_available("SHA-9"));
   CoreOptions options;
   options.super_digest = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
   auto granted = authenticate("digest", as_bytes("super:test"), "1.2.3.4", options);

@@ -43,6 +43,7 @@ struct CoreOptions {
   bool digest_auth_enabled = true;
   bool ip_v6_acls = false;   // Apache takes IPv6 expressions from 3.9.4 on; before: invalid ACL
   std::string super_digest;  // "super:..."; empty: nobody is super
+  std::string digest_algorithm = "SHA1";  // of the digest scheme; one that digest_available()
   int64_t container_check_interval_ms = 60000;
   int64_t container_max_per_minute = 10000;
   int64_t container_max_never_used_ms = 0;

@@ -15,7 +15,8 @@ Result<std::vector<ZxidFile>> files_of(rt::Disk& disk, const std::string& dir, s
   OTTLA_ASSIGN(std::vector<std::string> names, disk.list(dir));
   std::vector<ZxidFile> found;
   for (std::string& name : names) {
-    if (auto zxid = zxid_of_name(name, prefix)) found.push_back({*zxid, std::move(name)});
+    auto zxid = prefix == "snapshot" ? zxid_of_snapshot(name) : zxid_of_name(name, prefix);
+    if (zxid) found.push_back({*zxid, std::move(name)});
   }
   std::sort(found.begin(), found.end(),
             [](const ZxidFile& a, const ZxidFile& b) { return a.zxid < b.zxid; });

@@ -62,7 +62,7 @@ class Recovery {
     for (const std::string& name : names) {
       if (!name.ends_with(kUnfinished)) continue;
       std::string_view whole(name.data(), name.size() - kUnfinished.size());
-      if (!zxid_of_name(whole, "snapshot")) continue;
+      if (!zxid_of_snapshot(whole)) continue;
       OTTLA_TRY(disk_.remove(dir_.snapshot_dir() + "/" + name));
     }
     return {};
@@ -70,7 +70,6 @@ class Recovery {
 
   Result<void> load_snapshot() {
     OTTLA_ASSIGN(auto snapshots, dir_.snapshots());
-    OTTLA_TRY(refuse_compressed());
     size_t tried = 0;
     std::string first_fault;
     for (const ZxidFile& candidate : snapshots) {
@@ -97,19 +96,6 @@ class Recovery {
                                              "({})", dir_.snapshot_dir(), first_fault));
     }
     return start_empty();
-  }
-
-  Result<void> refuse_compressed() {
-    OTTLA_ASSIGN(auto names, disk_.list(dir_.snapshot_dir()));
-    for (const std::string& name : names) {
-      if (name.starts_with("snapshot.") && (name.ends_with(".gz") || name.ends_with(".snappy"))) {
-        return fail(Errc::unsupported,
-                    fmt::format("{}/{}: compressed snapshots are not read; let the server that wrote it "
-                                "take one with snapshot.compression.method unset, then remove this one",
-                                dir_.snapshot_dir(), name));
-      }
-    }
-    return {};
   }
 
   Result<void> start_empty() {

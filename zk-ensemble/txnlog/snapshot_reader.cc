@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "zk-ensemble/txnlog/snapshot_stream.h"
 #include "zk-ensemble/txnlog/txn_format.h"
 
 namespace ottla::zk {
@@ -15,11 +16,12 @@ constexpr uint8_t kSealText[] = {0, 0, 0, 1, '/'};
 // Sticky-error reading of a file front to back, with the running checksum of what was read.
 class Stream {
  public:
-  explicit Stream(std::shared_ptr<rt::File> file) : file_(std::move(file)), size_(file_->size()) {}
+  explicit Stream(std::shared_ptr<rt::File> file) : source_(SnapshotSource::open(std::move(file))) {}
 
   bool ok() const { return ok_; }
   uint64_t offset() const { return base_ + at_; }
-  uint64_t left() const { return size_ - std::min(size_, offset()); }
+  uint64_t left_at_most() const { return source_->left_at_most() + (chunk_.size() - at_); }
+  bool at_end() { return !fill(1); }
   uint32_t checksum() {
     checksum_ = adler32(checksum_, chunk_.bytes().subspan(summed_, at_ - summed_));
     summed_ = at_;
@@ -28,7 +30,7 @@ class Stream {
 
   // The next `count` bytes, valid until the next call.
   Bytes take(size_t count) {
-    if (!ok_ || count > left() || !fill(count)) {
+    if (!ok_ || count > left_at_most() || !fill(count)) {
       ok_ = false;
       return {};
     }
@@ -52,30 +54,31 @@ class Stream {
   // A count of things that take at least `least` bytes each.
   int32_t count(size_t least) {
     int32_t value = i32();
-    if (value < 0 || static_cast<uint64_t>(value) > left() / least) ok_ = false;
+    if (value < 0 || static_cast<uint64_t>(value) > left_at_most() / least) ok_ = false;
     return ok_ ? value : 0;
   }
 
  private:
+  // Memory is taken as bytes appear, not as lengths promise them.
   bool fill(size_t count) {
-    if (chunk_.size() - at_ >= count) return true;
-    (void)checksum();
-    Buffer next(std::max(count, kChunkBytes));
-    size_t kept = chunk_.size() - at_;
-    if (kept != 0) std::memcpy(next.data(), chunk_.data() + at_, kept);
-    auto got = file_->read_at(base_ + chunk_.size(), next.mutable_bytes().subspan(kept));
-    if (!got) return false;
-    next.resize_uninitialized(kept + *got);
-    base_ += at_;
-    chunk_ = std::move(next);
-    at_ = summed_ = 0;
-    return chunk_.size() >= count;
+    while (chunk_.size() - at_ < count) {
+      (void)checksum();
+      size_t kept = chunk_.size() - at_;
+      Buffer next(std::max(std::min(count, 2 * kept), kept + kChunkBytes));
+      if (kept != 0) std::memcpy(next.data(), chunk_.data() + at_, kept);
+      auto got = source_->read(next.mutable_bytes().subspan(kept));
+      if (!got || *got == 0) return false;
+      next.resize_uninitialized(kept + *got);
+      base_ += at_;
+      chunk_ = std::move(next);
+      at_ = summed_ = 0;
+    }
+    return true;
   }
 
-  std::shared_ptr<rt::File> file_;
-  uint64_t size_;
+  std::unique_ptr<SnapshotSource> source_;
   Buffer chunk_ = Buffer(size_t{0});
-  uint64_t base_ = 0;  // file offset of chunk_
+  uint64_t base_ = 0;  // of chunk_ in the uncompressed stream
   size_t at_ = 0;
   size_t summed_ = 0;
   uint32_t checksum_ = 1;
@@ -141,8 +144,8 @@ const char* read_nodes(Stream& in, DataTree& tree) {
 
 // The sections after the first seal. Their absence is an older writer's file, not an error.
 const char* read_sections(Stream& in, const SnapshotReadOptions& options,
-                          std::optional<DataTree::DigestAt>& found) {
-  if (options.digest && in.left() != 0) {
+                          std::optional<DataTree::DigestAt>& found, std::optional<int64_t>& last_zxid) {
+  if (options.digest && !in.at_end()) {
     DataTree::DigestAt at;
     at.zxid = in.i64();
     at.version = in.i32();
@@ -150,35 +153,64 @@ const char* read_sections(Stream& in, const SnapshotReadOptions& options,
     if (!read_seal(in)) return "the digest section's seal is broken";
     if (at.version == kDigestVersion && at.zxid > 0) found = at;
   }
-  if (options.last_zxid && in.left() != 0) {
-    in.i64();
+  if (options.last_zxid && !in.at_end()) {
+    int64_t zxid = in.i64();
     if (!read_seal(in)) return "the last section's seal is broken";
+    last_zxid = zxid;
   }
   return nullptr;
 }
 
 }  // namespace
 
-Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid, DataTree& tree,
-                           const SnapshotReadOptions& options) {
+namespace {
+
+struct Sections {
+  std::optional<DataTree::DigestAt> digest;
+  std::optional<int64_t> last_zxid;
+};
+
+Result<Sections> read_all(rt::Disk& disk, const std::string& path, DataTree& tree,
+                          const SnapshotReadOptions& options) {
   OTTLA_ASSIGN(std::shared_ptr<rt::File> file, disk.open(path, rt::OpenMode::read));
   Stream in(std::move(file));
-  std::optional<DataTree::DigestAt> digest;
+  Sections sections;
   tree.load_begin();
   const char* wrong = read_head(in, tree);
   if (wrong == nullptr) wrong = read_nodes(in, tree);
   if (wrong == nullptr && !read_seal(in)) wrong = "the tree's checksum does not match";
-  if (wrong == nullptr) wrong = read_sections(in, options, digest);
+  if (wrong == nullptr) wrong = read_sections(in, options, sections.digest, sections.last_zxid);
   if (wrong != nullptr)
     return fail(Errc::corrupt, fmt::format("{}: {} at byte {}", path, wrong, in.offset()));
-  if (digest && digest->zxid < zxid) digest.reset();
-  tree.load_end(zxid, digest);
+  return sections;
+}
+
+}  // namespace
+
+Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid, DataTree& tree,
+                           const SnapshotReadOptions& options) {
+  OTTLA_ASSIGN(Sections sections, read_all(disk, path, tree, options));
+  if (sections.digest && sections.digest->zxid < zxid) sections.digest.reset();
+  tree.load_end(zxid, sections.digest);
   return {};
+}
+
+Result<int64_t> read_exported_snapshot(rt::Disk& disk, const std::string& path, DataTree& tree,
+                                       const SnapshotReadOptions& options) {
+  OTTLA_ASSIGN(Sections sections, read_all(disk, path, tree, options));
+  if (!sections.last_zxid)
+    return fail(Errc::corrupt, path + ": does not say its last zxid (serializeLastProcessedZxid.enabled=false?)");
+  tree.load_end(*sections.last_zxid, std::nullopt);
+  return *sections.last_zxid;
 }
 
 Result<bool> snapshot_seems_whole(rt::Disk& disk, const std::string& path) {
   OTTLA_ASSIGN(std::shared_ptr<rt::File> file, disk.open(path, rt::OpenMode::read));
   if (file->size() < 10) return false;
+  // Compressed ones show it only when they are read.
+  uint8_t magic[4] = {};
+  OTTLA_TRY(file->read_at(0, magic));
+  if ((magic[0] == 0x1f && magic[1] == 0x8b) || (magic[0] == 0x82 && magic[1] == 'S')) return true;
   uint8_t last[sizeof kSealText];
   OTTLA_ASSIGN(size_t got, file->read_at(file->size() - sizeof last, last));
   return got == sizeof last && std::equal(std::begin(last), std::end(last), kSealText);

@@ -19,6 +19,10 @@ struct SnapshotReadOptions {
 Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid, DataTree& tree,
                            const SnapshotReadOptions& options = {});
 
+// One that stands alone, without the logs that would make it exact: gives the last zxid it says itself.
+Result<int64_t> read_exported_snapshot(rt::Disk& disk, const std::string& path, DataTree& tree,
+                                       const SnapshotReadOptions& options = {});
+
 // The cheap look before loading: long enough, and it ends as a whole snapshot does.
 // An error when it cannot be read: that says nothing of the snapshot.
 Result<bool> snapshot_seems_whole(rt::Disk& disk, const std::string& path);

@@ -15,11 +15,13 @@ SnapshotWriter::SnapshotWriter(rt::World world, std::string directory, DataTree&
                                const SnapshotOptions& options, Fn<void(Result<Done>)> done)
     : world_(world),
       directory_(std::move(directory)),
-      path_(directory_ + "/" + snapshot_name(tree.last_zxid())),
+      path_(directory_ + "/" + snapshot_name(tree.last_zxid()) +
+            std::string(snapshot_extension(options.coding))),
       tree_(tree),
       options_(options),
       done_(std::move(done)),
-      cursor_(std::make_unique<SnapshotCursor>(tree)) {
+      cursor_(std::make_unique<SnapshotCursor>(tree)),
+      encoder_(SnapshotEncoder::make(options.coding)) {
   result_.zxid = tree.last_zxid();
   // Sessions and ACLs are those of the named zxid; the file comes in the next turn.
   put_file_header(out_);
@@ -55,6 +57,9 @@ void SnapshotWriter::slice() {
   if (!more) encode_tail();
   if (auto flushed = flush(); !flushed) return fail_with(std::move(flushed).error());
   if (more) return later(&SnapshotWriter::slice);
+  auto rest = encoder_->finish();
+  auto written = rest ? write(std::move(*rest)) : Result<void>(std::unexpected(rest.error()));
+  if (!written) return fail_with(std::move(written).error());
   cursor_.reset();
   finish();
 }
@@ -91,6 +96,12 @@ Result<void> SnapshotWriter::flush() {
   sum();
   Buffer bytes = out_.take();
   summed_ = 0;
+  OTTLA_ASSIGN(Buffer encoded, encoder_->add(std::move(bytes)));
+  return write(std::move(encoded));
+}
+
+Result<void> SnapshotWriter::write(Buffer bytes) {
+  if (bytes.empty()) return {};
   OTTLA_TRY(file_->write_at(result_.bytes, bytes.bytes()));
   result_.bytes += bytes.size();
   return {};
@@ -106,6 +117,7 @@ void SnapshotWriter::finish() {
   auto done = [this, alive = alive_, outcome] {
     if (!*alive) return;
     if (!*outcome) return fail_with(outcome->error());
+    result_.path = path_;
     done_(result_);
   };
   world_.disk.run_blocking(std::move(work), std::move(done));

@@ -10,6 +10,7 @@
 
 #include "common/rt/world.h"
 #include "zk-ensemble/tree/data_tree.h"
+#include "zk-ensemble/txnlog/snapshot_stream.h"
 #include "zk-ensemble/txnlog/txn_format.h"
 
 namespace ottla::zk {
@@ -17,6 +18,7 @@ namespace ottla::zk {
 struct SnapshotOptions {
   bool digest = true;         // digest.enabled
   bool last_zxid = true;      // serializeLastProcessedZxid.enabled
+  SnapshotCoding coding = SnapshotCoding::plain;
   size_t slice_bytes = 128 << 10;
 };
 
@@ -25,6 +27,7 @@ class SnapshotWriter {
   struct Done {
     int64_t zxid = 0;
     uint64_t bytes = 0;
+    std::string path;
   };
   // Of `tree` as it is now; `done` is called once.
   SnapshotWriter(rt::World world, std::string directory, DataTree& tree,
@@ -40,6 +43,7 @@ class SnapshotWriter {
   void seal();
   void sum();
   Result<void> flush();
+  Result<void> write(Buffer bytes);
   void finish();
   void fail_with(Error error);
   void later(void (SnapshotWriter::*step)());
@@ -54,6 +58,7 @@ class SnapshotWriter {
   // Progress.
   std::unique_ptr<SnapshotCursor> cursor_;
   std::shared_ptr<rt::File> file_;
+  std::unique_ptr<SnapshotEncoder> encoder_;
   wire::Writer out_;
   size_t summed_ = 0;  // bytes of out_ that checksum_ covers
   uint32_t checksum_ = 1;

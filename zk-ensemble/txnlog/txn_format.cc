@@ -14,6 +14,12 @@ std::string snapshot_name(int64_t zxid) {
   return fmt::format("snapshot.{:x}", static_cast<uint64_t>(zxid));
 }
 
+std::optional<int64_t> zxid_of_snapshot(std::string_view name) {
+  for (std::string_view extension : {".gz", ".snappy"})
+    if (name.ends_with(extension)) return zxid_of_name(name.substr(0, name.size() - extension.size()), "snapshot");
+  return zxid_of_name(name, "snapshot");
+}
+
 std::optional<int64_t> zxid_of_name(std::string_view name, std::string_view prefix) {
   if (!name.starts_with(prefix)) return std::nullopt;
   name.remove_prefix(prefix.size());

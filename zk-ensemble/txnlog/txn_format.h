@@ -56,5 +56,6 @@ std::string log_name(int64_t zxid);       // "log.1f"
 std::string snapshot_name(int64_t zxid);  // "snapshot.0"
 // The zxid in a file's name, when it is exactly PREFIX.<hex>.
 std::optional<int64_t> zxid_of_name(std::string_view name, std::string_view prefix);
+std::optional<int64_t> zxid_of_snapshot(std::string_view name);  // also .gz and .snappy
 
 }  // namespace ottla::zk

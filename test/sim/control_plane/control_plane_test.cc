@@ -101,7 +101,7 @@ struct Story {
     start_broker(sim.add_node("b"));
   }
   void start_server(rt::World world) {
-    auto config = zk::load_config("tickTime=500\ndataDir=/data\nclientPort=2181\npreAllocSize=64\n", "zoo.cfg", {});
+    auto config = zk::load_config("tickTime=500\ndataDir=/data\nclientPort=2181\npreAllocSize=64\nadmin.enableServer=false\n", "zoo.cfg", {});
     REQUIRE(config);
     server = std::make_unique<zk::Server>(world, config->config);
     auto started = server->start();

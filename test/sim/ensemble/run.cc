@@ -14,7 +14,7 @@ constexpr uint16_t kPort = 2181;
 
 zk::ServerConfig load() {
   auto loaded = zk::load_config(
-      "dataDir=/data\nclientPort=2181\ntickTime=500\npreAllocSize=64\nmaxClientCnxns=0\n", "sim.cfg");
+      "dataDir=/data\nclientPort=2181\ntickTime=500\npreAllocSize=64\nmaxClientCnxns=0\nadmin.enableServer=false\n", "sim.cfg");
   return std::move(loaded->config);
 }
 

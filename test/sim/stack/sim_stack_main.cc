@@ -90,7 +90,7 @@ class Run {
   // ------------------------------------------------------------------------------------- servers
   void start_ensemble(rt::World world) {
     auto loaded = zk::load_config(
-        "dataDir=/data\nclientPort=2181\ntickTime=500\npreAllocSize=64\nmaxClientCnxns=0\n",
+        "dataDir=/data\nclientPort=2181\ntickTime=500\npreAllocSize=64\nmaxClientCnxns=0\nadmin.enableServer=false\n",
         "sim.cfg");
     loaded->config.snap_count = 200;
     ensemble_ = std::make_unique<zk::Server>(world, loaded->config);
