@@ -207,7 +207,7 @@ bool ClientPort::take_word(Client& client) {
 
 void ClientPort::answer_word(Client& client, std::string_view word, Bytes argument) {
   ConnId id = client.id;
-  std::string answer = host_.on_word(word, argument);
+  std::string answer = host_.on_word(id, word, argument);
   if (find(id) == nullptr) return;
   send(id, Buffer(as_bytes(answer)), true);
 }

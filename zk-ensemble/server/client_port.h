@@ -44,7 +44,7 @@ class ClientPort {
     virtual void on_client_frame(ConnId conn, Bytes frame, int64_t waited_ms) = 0;
     virtual void on_client_closed(ConnId conn) = 0;
     // The answer of a known word; the connection is closed behind it.
-    virtual std::string on_word(std::string_view word, Bytes argument) = 0;
+    virtual std::string on_word(ConnId conn, std::string_view word, Bytes argument) = 0;
     // False: the server has as much in process as it wants, some of it of this connection; its frames
     // wait until resume().
     virtual bool accepts_frames(ConnId conn) = 0;

@@ -193,9 +193,12 @@ void Server::on_client_closed(ConnId conn) {
   flush_soon();
 }
 
-std::string Server::on_word(std::string_view word, Bytes argument) {
+std::string Server::on_word(ConnId conn, std::string_view word, Bytes argument) {
+  pipeline_->count_word(conn, false);
   OperatorView shown = view();
-  return answer_word(word, argument, shown);
+  std::string answer = answer_word(word, argument, shown);
+  if (!answer.empty()) pipeline_->count_word(conn, true);
+  return answer;
 }
 
 // Over the limit each connection may have one request in process: who waits for its answers is never

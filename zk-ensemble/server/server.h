@@ -59,7 +59,7 @@ class Server final : private ClientPort::Host, private AdminServer::Host {
   void on_client_open(ConnId conn, const std::string& address) override;
   void on_client_frame(ConnId conn, Bytes frame, int64_t waited_ms) override;
   void on_client_closed(ConnId conn) override;
-  std::string on_word(std::string_view word, Bytes argument) override;
+  std::string on_word(ConnId conn, std::string_view word, Bytes argument) override;
   bool accepts_frames(ConnId conn) override;
   bool accepts_length(size_t length) override { return pipeline_->accepts_length(length); }
   void on_frames_done() override { flush(); }

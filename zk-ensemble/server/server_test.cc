@@ -138,6 +138,18 @@ class Client {
   }
   ~Client() { ::close(fd_); }
 
+  void auth(int32_t xid, const std::string& scheme, const std::string& data) {
+    wire::Writer out;
+    out.i32(xid);
+    out.i32(static_cast<int32_t>(OpCode::auth));
+    out.i32(0);
+    for (const std::string& text : {scheme, data}) {
+      out.i32(static_cast<int32_t>(text.size()));
+      out.raw(text);
+    }
+    send_frame(out);
+  }
+  int32_t error() const { return load_be<int32_t>(frame_.data() + 12); }
   void send(int32_t xid, OpCode type, const std::string& path, std::string_view rest) {
     wire::Writer out;
     out.i32(xid);
@@ -255,5 +267,194 @@ TEST_CASE("a server that stood still hears its sessions before it expires them")
     Client client(port, 200);
     CHECK(client.ok);
     CHECK(client.receive() == 0);
+  });
+}
+
+namespace {
+// One HTTP request; everything that comes back.
+std::string http(uint16_t port, const std::string& request) {
+  int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  timeval patience{10, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  std::string received;
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 &&
+      ::send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
+    char chunk[65536];
+    for (ssize_t got; (got = ::recv(fd, chunk, sizeof chunk, 0)) > 0;) received.append(chunk, static_cast<size_t>(got));
+  }
+  ::close(fd);
+  return received;
+}
+std::string get(uint16_t port, const std::string& target, const std::string& headers = "") {
+  return http(port, "GET " + target + " HTTP/1.0\r\n" + headers + "\r\n");
+}
+std::string body_of(const std::string& reply) {
+  size_t at = reply.find("\r\n\r\n");
+  return at == std::string::npos ? "" : reply.substr(at + 4);
+}
+constexpr const char* kSuper = "Authorization: digest super:test\r\n";
+ServerConfig with_admin() {
+  ServerConfig config;
+  config.admin_enabled = true;
+  config.admin_address = "127.0.0.1";
+  config.admin_port = 0;
+  config.super_digest = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+  return config;
+}
+}  // namespace
+
+TEST_CASE("the admin server: pages byte for byte as Apache's, its refusals, and no server without it") {
+  Fixture f(with_admin());
+  uint16_t port = f.server->admin_port();
+  f.run([&] {
+    CHECK(body_of(get(port, "/commands/ruok")) == "{\n  \"command\" : \"ruok\",\n  \"error\" : null\n}");
+    CHECK(body_of(get(port, "/commands/lead")) ==
+          "{\n  \"error\" : \"server is not initialized\",\n  \"command\" : \"leader\"\n}");
+    CHECK(body_of(get(port, "/commands/ruok/")) ==
+          "{\n  \"command\" : \"ruok/\",\n  \"error\" : \"Unknown command: ruok/\"\n}");
+    CHECK(body_of(get(port, "/commands/stmk?traceMask=7")) ==
+          "{\n  \"tracemask\" : 7,\n  \"command\" : \"set_trace_mask\",\n  \"error\" : null\n}");
+    CHECK(get(port, "/commands/gtmk").find("\"tracemask\" : 7") != std::string::npos);
+    CHECK(get(port, "/commands").find("<a href=\"/commands/zabstate\">zabstate</a>\n<br/>") != std::string::npos);
+    CHECK(get(port, "/other").starts_with("HTTP/1.1 404"));
+    CHECK(get(port, "/commands/cons").find("\"connections\" : [ ]") != std::string::npos);
+    Client client(f.server->client_port(), 30000);
+    CHECK(get(port, "/commands/cons").find("\"connections\" : [ {\n    \"remote_socket_address\" : \"127.0.0.1:") !=
+          std::string::npos);
+    CHECK(get(port, "/commands/snapshot").starts_with("HTTP/1.1 401"));
+    CHECK(body_of(get(port, "/commands/snap")).find("Auth info is missing for the command") != std::string::npos);
+    CHECK(get(port, "/commands/snapshot", "Authorization: sasl x\r\n").find("Not authenticated") != std::string::npos);
+    CHECK(http(port, "POST /commands/ruok HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 405"));
+    // Closed to everybody but super.
+    client.send(1, OpCode::set_acl, "/", std::string_view("\0\0\0\1\0\0\0\1\0\0\0\5world\0\0\0\6anyone\xff\xff\xff\xff", 31));
+    CHECK(client.receive() > 0);
+    CHECK(client.error() == 0);
+    CHECK(get(port, "/commands/snapshot", "Authorization: digest a:b\r\n").starts_with("HTTP/1.1 200"));  // READ is one of ALL
+    CHECK(get(port, "/commands/snapshot", kSuper).starts_with("HTTP/1.1 429"));
+  });
+  ServerConfig taken = with_admin();
+  taken.admin_port = port;
+  Fixture second(taken);  // serves on without it
+  CHECK(second.server->admin_port() == 0);
+  CHECK(second.server->client_port() != 0);
+}
+
+TEST_CASE("a snapshot over HTTP restores another server, which keeps it through a restart") {
+  Fixture from(with_admin());
+  std::string snapshot;
+  from.run([&] {
+    Client client(from.server->client_port(), 30000);
+    for (int32_t i = 0; i < 5; ++i) {
+      client.create(i, "/kept" + std::to_string(i));
+      CHECK(client.receive() > 0);
+    }
+    std::string reply = get(from.server->admin_port(), "/commands/snapshot", kSuper);
+    CHECK(reply.find("last_zxid: 0x6\r\n") != std::string::npos);
+    snapshot = body_of(reply);
+    CHECK(snapshot.starts_with("ZKSN"));
+  });
+  ServerConfig config = with_admin();
+  config.admin_rate_limit_ms = 0;
+  Fixture to(config);
+  auto restore = [&](const std::string& bytes) {
+    wait_ms(5);
+    return http(to.server->admin_port(), "POST /commands/restore HTTP/1.1\r\nConnection: close\r\n" + std::string(kSuper) +
+                                             "Content-Length: " + std::to_string(bytes.size()) + "\r\n\r\n" + bytes);
+  };
+  auto exists = [](Client& client, const std::string& path) {
+    client.send(9, OpCode::exists, path, std::string_view("\0", 1));
+    return client.receive() > 0 && client.error() == 0;
+  };
+  to.run([&] {
+    Client old(to.server->client_port(), 30000);
+    for (int32_t i = 0; i < 9; ++i) {
+      old.create(i, "/gone" + std::to_string(i));
+      CHECK(old.receive() > 0);
+    }
+    CHECK(restore(snapshot.substr(0, snapshot.size() / 2)).starts_with("HTTP/1.1 500"));
+    CHECK(exists(old, "/gone1"));  // nothing was changed
+    CHECK(restore(snapshot).find("\"last_zxid\" : 11,") != std::string::npos);  // above all that was given out
+    CHECK(old.receive() == 0);                                               // its world is gone
+    Client fresh(to.server->client_port(), 30000);
+    CHECK(exists(fresh, "/kept4"));
+    CHECK_FALSE(exists(fresh, "/gone1"));
+    fresh.create(3, "/after");
+    CHECK(fresh.receive() > 0);
+    CHECK(fresh.error() == 0);
+  });
+  uint64_t digest = to.server->tree().digest();
+  ServerConfig again = config;
+  again.data_dir = to.root;
+  again.client_port = 0;
+  again.client_port_address = "127.0.0.1";
+  again.min_session_timeout_ms = 4000;
+  again.max_session_timeout_ms = 40000;
+  to.server.reset();
+  to.server = std::make_unique<Server>(to.world, again);
+  REQUIRE(to.server->start());
+  CHECK(to.server->tree().digest() == digest);
+  CHECK(to.server->tree().find("/after") != nullptr);
+  CHECK(to.server->tree().find("/gone1") == nullptr);
+}
+
+TEST_CASE("request_throttle_max_requests holds requests back, and those that waited long are told so") {
+  ServerConfig config;
+  config.throttle_max_requests = 1;
+  config.throttled_op_wait_ms = 100;
+  Fixture f(config);
+  uint16_t port = f.server->client_port();
+  f.run([&] {
+    Client busy(port, 30000), other(port, 30000);
+    f.real.loop.post([&] { f.disk.freeze(); });
+    busy.create(1, "/a");
+    wait_ms(50);
+    other.create(1, "/b");
+    wait_ms(250);
+    f.real.loop.post([&] { f.disk.thaw(); });
+    CHECK(busy.receive() > 0);
+    CHECK(busy.error() == 0);
+    CHECK(other.receive() > 0);
+    CHECK(other.error() == -127);
+    other.create(2, "/c");
+    CHECK(other.receive() > 0);
+    CHECK(other.error() == 0);
+  });
+  CHECK(f.server->tree().find("/b") == nullptr);
+}
+
+TEST_CASE("largeRequestMaxBytes, enforce.auth and connection_throttle turn clients away") {
+  ServerConfig config;
+  config.large_request_threshold = 1000;
+  config.large_request_max_bytes = 5000;
+  config.enforce_schemes = {"digest"};
+  config.connect_tokens = 3;
+  config.connect_fill_time_ms = 1'000'000;
+  Fixture f(config);
+  uint16_t port = f.server->client_port();
+  f.run([&] {
+    Client stranger(port, 30000);
+    stranger.send(-2, OpCode::ping, "", "");
+    CHECK(stranger.receive() > 0);
+    CHECK(stranger.error() == -124);
+    CHECK(stranger.receive() == 0);
+    Client known(port, 30000);
+    known.auth(-4, "digest", "a:b");
+    CHECK(known.receive() > 0);
+    known.create(1, "/a");
+    CHECK(known.receive() > 0);
+    CHECK(known.error() == 0);
+    known.create(2, "/" + std::string(4000, 'x'));
+    CHECK(known.receive() > 0);
+    CHECK(known.error() == 0);
+    known.create(3, "/" + std::string(6000, 'x'));
+    CHECK(known.receive() == 0);
+    Client third(port, 30000), fourth(port, 30000);
+    third.auth(-4, "digest", "a:b");
+    CHECK(third.receive() > 0);
+    CHECK_FALSE(fourth.ok);
   });
 }

@@ -431,7 +431,19 @@ size_t Pipeline::piled_bytes(ConnId id) const {
   return it == conns_.end() ? 0 : it->second->out.size();
 }
 
-void Pipeline::reset_stats() { stats_ = {}; }
+void Pipeline::count_word(ConnId id, bool answered) {
+  ++(answered ? stats_.packets_sent : stats_.packets_received);
+  Conn* conn = find(id);
+  if (conn != nullptr) ++(answered ? conn->info.packets_sent : conn->info.packets_received);
+}
+
+// Namespaces stay listed, as Apache's do.
+void Pipeline::reset_stats() {
+  ServerStats fresh;
+  for (const auto& [name, bytes] : stats_.read_bytes) fresh.read_bytes[name];
+  for (const auto& [name, bytes] : stats_.write_bytes) fresh.write_bytes[name];
+  stats_ = std::move(fresh);
+}
 
 void Pipeline::reset_connection_stats() {
   for (auto& [id, conn] : conns_) {

@@ -119,6 +119,7 @@ class Pipeline final : private WatchSink {
   bool accepts_length(size_t bytes);
   double connection_drop_probability() const { return throttle_.drop_probability(); }
   const ServerStats& stats() const { return stats_; }
+  void count_word(ConnId conn, bool answered);  // a four-letter word came; its answer went
   void reset_stats();             // srst
   void reset_connection_stats();  // crst
   const Watches& watches() const { return watches_; }

@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "zk-ensemble/session/connection_throttle.h"
 #include "zk-ensemble/session/session_id.h"
 #include "zk-ensemble/session/session_tracker.h"
 
@@ -65,3 +66,29 @@ TEST_CASE("owners") {
 }
 
 }  // namespace ottla::zk
+
+using namespace ottla;
+using namespace ottla::zk;
+
+TEST_CASE("connection throttle: tokens, weights, and chance while the bucket is empty") {
+  auto at = [](int64_t ms) { return Instant{ms_to_ns(ms)}; };
+  ConnectionThrottle off({}, 1, at(0));
+  for (int i = 0; i < 1000; ++i) CHECK(off.admit(false, at(0)));
+  ConnectionThrottle plain({.tokens = 2, .fill_time_ms = 100, .fill_count = 1}, 1, at(0));
+  CHECK(plain.admit(false, at(1)));
+  CHECK(plain.admit(true, at(1)));
+  CHECK_FALSE(plain.admit(false, at(1)));
+  CHECK(plain.deficit() == 2);
+  CHECK(plain.admit(false, at(201)));  // two came back
+  CHECK(plain.admit(false, at(201)));
+  CHECK_FALSE(plain.admit(false, at(201)));
+  ConnectionThrottle weighted({.tokens = 2, .fill_time_ms = 1'000'000, .weighted = true}, 1, at(0));
+  CHECK(weighted.admit(false, at(0)));  // 3 of 6
+  CHECK(weighted.admit(true, at(0)));   // 2
+  CHECK_FALSE(weighted.admit(true, at(0)));
+  ConnectionThrottle blue({.tokens = 1, .fill_time_ms = 1, .fill_count = 0, .freeze_time_ms = 10, .drop_increase = 0.5},
+                          1, at(0));
+  CHECK(blue.admit(false, at(5)));
+  for (int64_t ms : {20, 40, 60}) CHECK_FALSE(blue.admit(false, at(ms)));
+  CHECK(blue.drop_probability() == 1);
+}

@@ -14,6 +14,9 @@ bool is_log_header(Bytes header) {
   return header.size() >= kFileHeaderBytes &&
          load_be<uint32_t>(header.data()) == static_cast<uint32_t>(kLogMagic);
 }
+bool is_zero(Bytes bytes) {
+  return bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
 }  // namespace
 
 Result<LogReader> LogReader::open(rt::Disk& disk, const std::string& path) {
@@ -62,6 +65,10 @@ Result<bool> LogReader::record_after(uint64_t from) {
   for (uint64_t at = from;;) {
     OTTLA_ASSIGN(Bytes bytes, window(at, kChunkBytes));
     if (bytes.size() <= kRecordPrefixBytes) return false;
+    if (is_zero(bytes)) {  // padding: most of a log file
+      at += bytes.size() - kRecordPrefixBytes;
+      continue;
+    }
     // The bytes are looked at through a copy: window() for a candidate may replace the chunk.
     Buffer chunk(bytes);
     size_t last = chunk.size() - kRecordPrefixBytes;

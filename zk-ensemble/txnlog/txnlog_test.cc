@@ -2,6 +2,8 @@
 // Crashes are test/sim's.
 #include <unistd.h>
 
+#include <fmt/core.h>
+
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -191,6 +193,102 @@ TEST_CASE("damage in an older log, or far before the end, is refused") {
   auto recovered = f.recover_into(tree);
   REQUIRE_FALSE(recovered);
   CHECK(recovered.error().context.find("log.1") != std::string::npos);
+}
+
+TEST_CASE("a hole of zeros in the newest log is seen: cut when a crash can have left it, else refused") {
+  Fixture f;
+  std::string big(500'000, 'd');
+  std::vector<std::pair<int64_t, std::string>> entries{{1, session_entry(1)}, {2, create_entry(2, "/a", "x")}};
+  for (int64_t zxid = 3; zxid < 25; ++zxid)
+    entries.emplace_back(zxid, create_entry(zxid, "/n" + std::to_string(zxid), big));
+  f.write_log(entries, {.preallocate_bytes = 32 << 20});
+  std::string path = f.dir() + "/log.1";
+  std::string whole = f.content(path);
+  REQUIRE(whole.size() >= 32u << 20);  // padded: that alone is no hole
+  {
+    DataTree tree(f.options);
+    auto recovered = f.recover_into(tree);
+    REQUIRE(recovered);
+    CHECK(recovered->last_zxid == 24);
+    CHECK(f.content(path).size() == whole.size());
+  }
+  auto offset_of = [&](int64_t zxid) {
+    auto reader = LogReader::open(f.world.disk, path);
+    LogRecord record;
+    while (reader && *reader->next(record) == LogReader::Step::record)
+      if (record.zxid == zxid) return static_cast<size_t>(record.offset);
+    return size_t{0};
+  };
+  size_t second = offset_of(2), near_end = offset_of(22);
+  auto with_hole = [&](size_t at, size_t length) {
+    std::string bytes = whole;
+    bytes.replace(at, length, length, '\0');
+    f.replace(path, bytes);
+    DataTree tree(f.options);
+    return f.recover_into(tree);
+  };
+  for (size_t length : {size_t{12}, size_t{4096}}) {
+    auto refused = with_hole(second, length);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().context.find("records behind it") != std::string::npos);
+    auto cut = with_hole(near_end, length);
+    REQUIRE(cut);
+    CHECK(cut->last_zxid == 21);
+    CHECK(cut->warnings.size() == 1);
+    CHECK(f.content(path).size() == near_end);
+  }
+}
+
+TEST_CASE("compressed snapshots are written, read, skipped when damaged, and purged") {
+  for (SnapshotCoding coding : {SnapshotCoding::gz, SnapshotCoding::snappy}) {
+    Fixture f;
+    DataTree tree(f.options);
+    int64_t zxid = 0;
+    auto apply = [&](const std::string& entry) { tree.replay(std::move(*Txn::decode(as_bytes(entry)))); };
+    apply(session_entry(++zxid));
+    for (int i = 0; i < 300; ++i) {
+      ++zxid;
+      apply(create_entry(zxid, "/n" + std::to_string(i), std::string(static_cast<size_t>(i) * 7, 'a')));
+    }
+    bool done = false;
+    std::filesystem::create_directories(f.dir());
+    SnapshotWriter writer(f.world, f.dir(), tree, {.coding = coding, .slice_bytes = 8000},
+                          [&](Result<SnapshotWriter::Done> result) { done = result.has_value(); });
+    REQUIRE(f.runtime.run_until([&] { return done; }, 5000));
+    std::string path = f.dir() + "/snapshot.12d" + std::string(snapshot_extension(coding));
+    std::string bytes = f.content(path);
+    CHECK(bytes.size() < 100'000);
+    CHECK(zxid_of_snapshot(path.substr(f.dir().size() + 1)) == zxid);
+    auto recovered = [&] {
+      auto loaded = std::make_unique<DataTree>(f.options);
+      auto result = f.recover_into(*loaded, {});
+      return result && loaded->digest() == tree.digest() && loaded->node_count() == tree.node_count() &&
+             result->last_zxid == zxid;
+    };
+    CHECK(recovered());
+    DataTree exported(f.options);
+    CHECK(*read_exported_snapshot(f.world.disk, path, exported) == zxid);
+    for (size_t at = 0; at < bytes.size(); at += std::max<size_t>(bytes.size() / 60, 1)) {
+      std::string garbled = bytes;
+      garbled[at] = static_cast<char>(garbled[at] ^ 0x15);
+      f.replace(path, garbled);
+      DataTree loaded(f.options);
+      auto result = read_snapshot(f.world.disk, path, zxid, loaded);
+      INFO("byte " << at);
+      CHECK((!result || loaded.digest() == tree.digest()));  // gzip's header has idle bits
+      f.replace(path, bytes.substr(0, at));
+      DataTree cut(f.options);
+      CHECK_FALSE(read_snapshot(f.world.disk, path, zxid, cut));
+    }
+    for (int64_t newer : {0x200, 0x300, 0x400}) {
+      f.replace(path.substr(0, path.find("12d")) + fmt::format("{:x}", newer) + std::string(snapshot_extension(coding)), bytes);
+    }
+    f.replace(path, bytes);
+    auto purged = purge(f.world.disk, f.dir(), f.dir(), 3);
+    REQUIRE(purged);
+    CHECK(purged->snapshots == 1);
+    CHECK_FALSE(std::filesystem::exists(path));
+  }
 }
 
 TEST_CASE("a new directory: empty tree; its first snapshot has Apache's size") {
