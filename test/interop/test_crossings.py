@@ -16,7 +16,7 @@ if FULL:
 peers()
 kcat = need("kcat")
 ZK_EXTRA = "tickTime=500\n"
-EXTRA = "zookeeper.session.timeout.ms=4000\ncontroller.quorum.request.timeout.ms=2000\n"
+EXTRA = "zookeeper.session.timeout.ms=6000\ncontroller.quorum.request.timeout.ms=2000\n"
 
 
 class Pair:
