@@ -33,7 +33,6 @@ using Argument = OptionSpec::Argument;
 using Pairs = std::map<std::string, std::string>;
 
 constexpr const char* kIllegal = "java.lang.IllegalArgumentException";
-constexpr const char* kInvalid = "org.apache.kafka.common.errors.InvalidConfigurationException";
 constexpr int32_t kDefaultIterations = 4096;
 
 const OptionParser& parser() {
@@ -79,7 +78,8 @@ const OptionParser& parser() {
 }
 
 Failure illegal(std::string message) { return {kIllegal, std::move(message)}; }
-Failure invalid(std::string message) { return {kInvalid, std::move(message)}; }
+// Found by this tool itself; what a broker finds invalid is told like its other refusals.
+Failure invalid(std::string message) { return illegal(std::move(message)); }
 
 std::string joined(const std::vector<std::string>& items, const char* between) {
   std::string text;
@@ -838,7 +838,7 @@ Outcome<void> describe(AdminClient& client, const Options& options, const Entiti
 // Refusals of arguments are one line; what a broker refused comes with the command.
 int fail_with(const Failure& failure, std::span<const std::string> args) {
   std::fflush(stdout);
-  if (failure.exception == kIllegal || failure.exception == kInvalid) {
+  if (failure.exception == kIllegal) {
     fmt::print(stderr, "{}\n", failure.message);
     return 1;
   }

@@ -96,6 +96,18 @@ std::vector<DescribedConfig::Synonym> synonyms_of(const KeyInfo& key, const Brok
   return found;
 }
 
+// Whether a dynamic config says the same in another unit: what the file said counts no more.
+bool is_replaced(std::string_view name, const DynamicConfigs& dynamic) {
+  for (const char* head :
+       {"log.roll.ms", "log.roll.jitter.ms", "log.flush.interval.ms", "log.retention.ms"}) {
+    if (name == head || (!dynamic.broker.contains(head) && !dynamic.cluster_default.contains(head)))
+      continue;
+    for (std::string_view unit : units_of(head))
+      if (unit == name) return true;
+  }
+  return false;
+}
+
 DescribedConfig broker_entry(const KeyInfo& key, const BrokerConfig* broker,
                              const DynamicConfigs& dynamic) {
   DescribedConfig entry;
@@ -109,6 +121,10 @@ DescribedConfig broker_entry(const KeyInfo& key, const BrokerConfig* broker,
     entry.source = entry.synonyms.front().source;
     if (entry.synonyms.front().value)
       entry.value = canonical_text(key, *entry.synonyms.front().value);
+  }
+  if (broker != nullptr && is_replaced(key.name, dynamic)) {
+    entry.value.reset();
+    if (key.default_text != nullptr) entry.value = canonical_text(key, key.default_text);
   }
   return entry;
 }

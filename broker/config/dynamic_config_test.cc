@@ -116,6 +116,9 @@ TEST_CASE("a key's synonyms are named from the strongest source on") {
   CHECK(synonyms("log.retention.ms") ==
         "log.retention.ms=5@3 log.retention.minutes=9@4 log.retention.hours=168@5 ");
   CHECK(synonyms("log.retention.hours") == "log.retention.hours=168@5 ");
+  // The file's minutes are named, and count no more.
+  for (const DescribedConfig& one : describe_broker(with_dynamic(file, dynamic), dynamic))
+    if (one.name == "log.retention.minutes") CHECK_FALSE(one.value);
 }
 
 }  // namespace ottla::broker
