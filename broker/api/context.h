@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "broker/config/describe.h"
+#include "broker/controller/broker_channel.h"
 #include "broker/controller/control_plane.h"
 #include "broker/partition/fetch_session.h"
 #include "broker/partition/replica_manager.h"
@@ -28,6 +29,7 @@ struct ApiContext {
   ProducerIds& producer_ids;
   const DynamicConfigs& dynamic;
   const BrokerConfig& file_config;  // as the broker was started
+  RequestExecutor& executor;  // what controllers ask of this broker
 
   const MetadataImage& metadata() const { return *replicas.metadata(); }
 };

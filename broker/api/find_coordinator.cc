@@ -2,8 +2,11 @@
 // when somebody asks for the first time. Source: KIP-98, KIP-699 (several keys).
 #include "proto/kafka/find_coordinator.h"
 
+#include <algorithm>
+
 #include "broker/api/group_service.h"
 #include "broker/api/handlers.h"
+#include "proto/kafka/java_string.h"
 
 namespace ottla::broker {
 
@@ -14,6 +17,7 @@ namespace {
 
 constexpr int8_t kGroup = 0, kTransaction = 1, kShare = 2;
 constexpr int16_t kFirstWithSeveral = 4;
+constexpr std::string_view kTransactionsTopic = "__transaction_state";
 
 Response::Coordinator refused(ErrorCode error) {
   Response::Coordinator entry;
@@ -24,15 +28,16 @@ Response::Coordinator refused(ErrorCode error) {
   return entry;
 }
 
-Response::Coordinator find_group(ApiContext& context, const std::string& listener,
-                                 const std::string& key) {
+// The leader of the partition that keeps the key; the topic is made if it is not there.
+Response::Coordinator find_leader(ApiContext& context, const std::string& listener,
+                                  std::string_view topic_name, int32_t partition_of_key) {
   const MetadataImage& image = context.metadata();
-  const TopicView* topic = image.topic(kOffsetsTopic);
+  const TopicView* topic = image.topic(topic_name);
   if (topic == nullptr) {
-    context.control.topics().auto_create(std::string(kOffsetsTopic));
+    context.control.topics().auto_create(std::string(topic_name));
     return refused(ErrorCode::coordinator_not_available);
   }
-  auto partition = topic->partitions.find(context.groups.partition_for(key));
+  auto partition = topic->partitions.find(partition_of_key);
   if (partition == topic->partitions.end()) return refused(ErrorCode::coordinator_not_available);
   const BrokerView* broker = image.broker(partition->second.leader);
   const BrokerEndpoint* endpoint = broker ? broker->endpoint(listener) : nullptr;
@@ -44,17 +49,36 @@ Response::Coordinator find_group(ApiContext& context, const std::string& listene
   return entry;
 }
 
+int32_t partition_of_transaction(const ApiContext& context, const std::string& key) {
+  const TopicView* topic = context.metadata().topic(kTransactionsTopic);
+  auto count = topic != nullptr ? static_cast<int32_t>(topic->partitions.size())
+                                : context.config.transaction_state_log_num_partitions;
+  return kmsg::java_abs(kmsg::java_string_hash(key)) % std::max(count, 1);
+}
+
 Response::Coordinator find(ApiContext& context, Request& request, int8_t type,
                            const std::string& key) {
+  const std::string& listener = request.client().listener_name;
   switch (type) {
     case kGroup:
-      return find_group(context, request.client().listener_name, key);
-    // The transaction coordinator is not built yet; clients take this as final.
-    case kTransaction:
-      return refused(ErrorCode::unsupported_version);
-    case kShare:
-      return refused(request.version() >= 6 ? ErrorCode::coordinator_not_available
-                                            : ErrorCode::invalid_request);
+      return find_leader(context, listener, kOffsetsTopic, context.groups.partition_for(key));
+    // Whoever keeps the id is found; what it does not do yet, InitProducerId says.
+    case kTransaction: {
+      Response::Coordinator entry = find_leader(context, listener, kTransactionsTopic,
+                                                partition_of_transaction(context, key));
+      // A topic that can never be made here would have clients ask again until they give up.
+      bool hopeless = context.metadata().topic(kTransactionsTopic) == nullptr &&
+                      context.config.transaction_state_log_replication_factor >
+                          static_cast<int32_t>(context.metadata().brokers().size());
+      return hopeless ? refused(ErrorCode::unsupported_version) : entry;
+    }
+    case kShare: {
+      Response::Coordinator entry =
+          refused(request.version() >= 6 ? ErrorCode::coordinator_not_available
+                                         : ErrorCode::invalid_request);
+      if (request.version() >= kFirstWithSeveral) entry.error_message = "";
+      return entry;
+    }
     default:
       return refused(ErrorCode::invalid_request);
   }

@@ -43,6 +43,27 @@ void handle_describe_client_quotas(ApiContext& context, RequestPtr request);
 void handle_alter_client_quotas(ApiContext& context, RequestPtr request);
 void handle_describe_user_scram_credentials(ApiContext& context, RequestPtr request);
 void handle_alter_user_scram_credentials(ApiContext& context, RequestPtr request);
+void handle_elect_leaders(ApiContext& context, RequestPtr request);
+void handle_alter_partition_reassignments(ApiContext& context, RequestPtr request);
+void handle_list_partition_reassignments(ApiContext& context, RequestPtr request);
+void handle_update_features(ApiContext& context, RequestPtr request);
+void handle_alter_replica_log_dirs(ApiContext& context, RequestPtr request);
+// Between brokers, and from a controller: inter_broker.cc.
+void handle_leader_and_isr(ApiContext& context, RequestPtr request);
+void handle_stop_replica(ApiContext& context, RequestPtr request);
+void handle_update_metadata(ApiContext& context, RequestPtr request);
+void handle_controlled_shutdown(ApiContext& context, RequestPtr request);
+void handle_alter_partition(ApiContext& context, RequestPtr request);
+void handle_allocate_producer_ids(ApiContext& context, RequestPtr request);
+void handle_envelope(ApiContext& context, RequestPtr request);
+// Of a broker that holds no transactional id: transactions.cc.
+void handle_add_partitions_to_txn(ApiContext& context, RequestPtr request);
+void handle_add_offsets_to_txn(ApiContext& context, RequestPtr request);
+void handle_end_txn(ApiContext& context, RequestPtr request);
+void handle_txn_offset_commit(ApiContext& context, RequestPtr request);
+void handle_write_txn_markers(ApiContext& context, RequestPtr request);
+void handle_describe_transactions(ApiContext& context, RequestPtr request);
+void handle_list_transactions(ApiContext& context, RequestPtr request);
 // What a broker without these features says of them: unconfigured.cc.
 void handle_sasl_handshake(ApiContext& context, RequestPtr request);
 void handle_sasl_authenticate(ApiContext& context, RequestPtr request);

@@ -29,4 +29,13 @@ class BrokerChannel {
                             Fn<void(kmsg::StopReplicaResponse)> done) = 0;
 };
 
+// A broker, as its controller's requests see it: what arrives through LocalChannel or over TCP.
+class RequestExecutor {
+ public:
+  virtual ~RequestExecutor() = default;
+  virtual kmsg::LeaderAndIsrResponse execute(const kmsg::LeaderAndIsrRequest& request) = 0;
+  virtual kmsg::UpdateMetadataResponse execute(const kmsg::UpdateMetadataRequest& request) = 0;
+  virtual kmsg::StopReplicaResponse execute(const kmsg::StopReplicaRequest& request) = 0;
+};
+
 }  // namespace ottla::broker

@@ -102,8 +102,19 @@ void Controller::on_brokers_up(std::vector<int32_t> ids, Next next) {
   send(to_new);
   if (!touched.empty()) states.update_metadata(state_.broker_ids(), touched);
   send(states);
+  std::vector<TopicPartition> waiting = reassigning();
+  std::erase_if(waiting, [&](const TopicPartition& tp) {
+    std::vector<int32_t> target = reassignment_of(tp).target();
+    return std::none_of(target.begin(), target.end(), [&](int32_t id) {
+      return std::find(ids.begin(), ids.end(), id) != ids.end();
+    });
+  });
   bring_online(leaderless(),
-               [this, next = std::move(next)]() mutable { resume_deletions(std::move(next)); });
+               [this, waiting = std::move(waiting), next = std::move(next)]() mutable {
+                 resume_reassignments(std::move(waiting), [this, next = std::move(next)]() mutable {
+                   resume_deletions(std::move(next));
+                 });
+               });
 }
 
 void Controller::on_brokers_down(std::vector<int32_t> ids, Next next) {
@@ -193,6 +204,8 @@ void Controller::read_topics(std::vector<std::string> names,
             auto [it, is_new] = topic.partitions.try_emplace(index);
             if (!is_new) continue;
             it->second.replicas = std::move(replicas);
+            it->second.adding = node->adding[index];
+            it->second.removing = node->removing[index];
             added.push_back({names[i], index});
           }
         }
@@ -225,12 +238,8 @@ void Controller::on_partitions_changed(const std::string& topic) {
   if (state_.deleting(topic)) {
     // Too late to grow: the assignment is put back as it was.
     environment_.note(fmt::format("partitions added to a topic being deleted topic={}", topic));
-    TopicNode node;
-    node.id = state_.topics[topic].id;
-    for (const auto& [index, partition] : state_.topics[topic].partitions)
-      node.partitions[index] = partition.replicas;
     std::vector<ZkRequest> ops;
-    ops.push_back(ZkRequest::set(zpath::topic(topic), encode_topic(node)));
+    ops.push_back(ZkRequest::set(zpath::topic(topic), encode_topic(topic_node(topic))));
     return guarded(std::move(ops), [this](Replies) { finish(); });
   }
   read_topics({topic}, [this](std::vector<TopicPartition> tps) {

@@ -10,6 +10,7 @@
 #include "broker/controller/broker_ids.h"
 #include "broker/controller/config_store.h"
 #include "broker/controller/controller.h"
+#include "broker/controller/partition_admin.h"
 #include "broker/controller/producer_ids.h"
 #include "broker/controller/registration.h"
 #include "broker/controller/session_file.h"
@@ -88,6 +89,7 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
   std::unique_ptr<ConfigStore> configs;
   std::unique_ptr<Controller> controller;
   std::unique_ptr<TopicAdmin> admin;
+  std::unique_ptr<PartitionAdmin> partitions;
 
   std::string cluster_id;
   BrokerRegistration self;
@@ -246,6 +248,7 @@ void ControlPlane::Impl::make_parts() {
   environment.note = [](const std::string& line) { log::info(kLog, line); };
   controller =
       std::make_unique<Controller>(*client, channel, controller_options, std::move(environment));
+  partitions = std::make_unique<PartitionAdmin>(world, *controller, *this);
 }
 
 void ControlPlane::Impl::load_configs() {
@@ -350,19 +353,20 @@ void ControlPlane::leave(Fn<void()> done) {
     impl_->world.loop.post(std::move(done));
     return;
   }
-  impl_->client->close(kCloseTimeoutMs, [impl = impl_.get(),
-                                         done = std::move(done)](bool gone) mutable {
-    // A session that no server could be told to end is for the next run to reclaim. One that has
-    // ended is not: losing the removal costs a try at an expired one.
-    if (gone) (void)impl->world.disk.remove(impl->options.session_dir + "/" + kSessionFileName);
-    done();
-  });
+  impl_->client->close(
+      kCloseTimeoutMs, [impl = impl_.get(), done = std::move(done)](bool gone) mutable {
+        // A session that no server could be told to end is for the next run to reclaim. One that
+        // has ended is not: losing the removal costs a try at an expired one.
+        if (gone) (void)impl->world.disk.remove(impl->options.session_dir + "/" + kSessionFileName);
+        done();
+      });
 }
 
 // ------------------------------------------------------------------------------------- the rest
 
 ConfigStore& ControlPlane::configs() { return *impl_->configs; }
 TopicAdmin& ControlPlane::topics() { return *impl_->admin; }
+PartitionAdmin& ControlPlane::partitions() { return *impl_->partitions; }
 int32_t ControlPlane::broker_id() const { return impl_->options.broker_id; }
 int64_t ControlPlane::broker_epoch() const { return impl_->broker_epoch; }
 const std::string& ControlPlane::cluster_id() const { return impl_->cluster_id; }
@@ -374,18 +378,35 @@ int32_t ControlPlane::controller_epoch() const {
 void ControlPlane::on_metadata_changed() {
   if (impl_->configs) impl_->configs->forget_deleted(*impl_->host.metadata());
   if (impl_->admin) impl_->admin->on_metadata_changed();
+  if (impl_->partitions) impl_->partitions->on_metadata_changed();
 }
 
+namespace {
+
+void claim(ZkClient& zk, int32_t broker, Fn<void(kmsg::ErrorCode, ProducerIdRange)> done) {
+  claim_producer_ids(zk, broker, [done = std::move(done)](Result<ProducerIdBlock> block) mutable {
+    if (!block) {
+      log::warn(kLog, "no producer ids", "why=\"{}\"", block.error().context);
+      return done(kmsg::ErrorCode::coordinator_load_in_progress, {});
+    }
+    done(kmsg::ErrorCode::none,
+         {block->first, static_cast<int32_t>(block->last - block->first + 1)});
+  });
+}
+
+}  // namespace
+
 void ControlPlane::allocate_producer_ids(Fn<void(kmsg::ErrorCode, ProducerIdRange)> done) {
-  claim_producer_ids(*impl_->client, impl_->options.broker_id,
-                     [done = std::move(done)](Result<ProducerIdBlock> block) mutable {
-                       if (!block) {
-                         log::warn(kLog, "no producer ids", "why=\"{}\"", block.error().context);
-                         return done(kmsg::ErrorCode::coordinator_load_in_progress, {});
-                       }
-                       done(kmsg::ErrorCode::none,
-                            {block->first, static_cast<int32_t>(block->last - block->first + 1)});
-                     });
+  claim(*impl_->client, impl_->options.broker_id, std::move(done));
+}
+
+void ControlPlane::allocate_producer_ids_for(int32_t broker, int64_t broker_epoch,
+                                             Fn<void(kmsg::ErrorCode, ProducerIdRange)> done) {
+  if (!is_active_controller()) return done(kmsg::ErrorCode::not_controller, {});
+  std::optional<int64_t> known = impl_->controller->broker_epoch(broker);
+  if (!known) return done(kmsg::ErrorCode::broker_id_not_registered, {});
+  if (*known != broker_epoch) return done(kmsg::ErrorCode::stale_broker_epoch, {});
+  claim(*impl_->client, broker, std::move(done));
 }
 
 void ControlPlane::write_consumer_offsets(std::string group, std::vector<ConsumerOffset> offsets,

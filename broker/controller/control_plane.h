@@ -21,6 +21,8 @@
 
 namespace ottla::broker {
 
+class PartitionAdmin;
+
 struct ControlPlaneOptions {
   std::string zookeeper_connect;
   int32_t session_timeout_ms = 18000;
@@ -79,6 +81,7 @@ class ControlPlane {
   void leave(Fn<void()> done);
 
   TopicAdmin& topics();          // after open
+  PartitionAdmin& partitions();  // after open
   void on_metadata_changed();    // after each new image
   int32_t broker_id() const;     // a generated one before the first on_config
   int64_t broker_epoch() const;  // -1 before join
@@ -89,6 +92,10 @@ class ControlPlane {
   // AllocateProducerIds: the next block of 1000, claimed in ZooKeeper for this broker. Errors:
   // not_controller (after later issues), coordinator_load_in_progress while ZooKeeper is away.
   void allocate_producer_ids(Fn<void(kmsg::ErrorCode, ProducerIdRange)> done);
+
+  // The same for another broker, asked over the network: it must be registered, under this epoch.
+  void allocate_producer_ids_for(int32_t broker, int64_t broker_epoch,
+                                 Fn<void(kmsg::ErrorCode, ProducerIdRange)> done);
 
   // OffsetCommit and OffsetFetch of version 0: see consumer_offsets.h.
   void write_consumer_offsets(std::string group, std::vector<ConsumerOffset> offsets,

@@ -46,9 +46,10 @@ void Controller::start() {
 
 void Controller::stop() {
   started_ = false;
-  queue_.clear();
+  auto refused = drop_queue();
   reset();
   controller_id_ = -1;
+  for (auto& call : refused) call->refuse();
 }
 
 // Everything in flight is void from here; the brokers' channels are closed.
@@ -61,16 +62,17 @@ void Controller::reset() {
 
 void Controller::resign(const std::string& why) {
   environment_.note(fmt::format("controller resigned epoch={} why=\"{}\"", state_.epoch, why));
-  queue_.clear();
+  auto refused = drop_queue();
   reset();
   if (started_) enqueue({.kind = EventKind::elect});
+  for (auto& call : refused) call->refuse();
 }
 
 // ---------------------------------------------------------------------------------------- queue
 
 void Controller::enqueue(Event event) {
   bool answer = event.kind == EventKind::leader_and_isr_answer ||
-                event.kind == EventKind::stop_replica_answer;
+                event.kind == EventKind::stop_replica_answer || event.kind == EventKind::call;
   // A notification says only "read again": one that waits already will.
   if (!answer)
     for (const Event& queued : queue_)
@@ -86,7 +88,10 @@ void Controller::run_next() {
   while (!busy_ && !queue_.empty()) {
     Event event = std::move(queue_.front());
     queue_.pop_front();
-    if (event.kind != EventKind::elect && !active()) continue;
+    if (event.kind != EventKind::elect && !active()) {
+      if (event.call) event.call->refuse();
+      continue;
+    }
     busy_ = true;
     handle(event);
   }
@@ -120,6 +125,13 @@ void Controller::handle(const Event& event) {
       return on_leader_and_isr_answer(event);
     case EventKind::stop_replica_answer:
       return on_stop_replica_answer(event);
+    case EventKind::election_node:
+      return on_election_node();
+    case EventKind::reassign_node:
+      return on_reassign_node();
+    case EventKind::call:
+      current_ = event.call;
+      return event.call->run();
   }
 }
 
@@ -141,6 +153,12 @@ void Controller::on_zk_event(const ZkEvent& event) {
     if (path == zpath::kIsrChanges) return enqueue({.kind = EventKind::isr_change});
     if (path == zpath::kLogDirEvents) return enqueue({.kind = EventKind::log_dir_event});
     return;
+  }
+  if (path == zpath::kPreferredElection) return enqueue({.kind = EventKind::election_node});
+  if (path == zpath::kReassign) {
+    if (event.type != ZkEventType::data_changed) return enqueue({.kind = EventKind::reassign_node});
+    // Changed by hand, or by us who strike out what is done: as Kafka, only a new node counts.
+    return zk_.submit(ZkRequest::exists(zpath::kReassign, true), [](ZkReply) {});
   }
   if (event.type != ZkEventType::data_changed) return;
   if (std::string topic = child_of(zpath::kTopics); !topic.empty())
@@ -335,10 +353,14 @@ void Controller::on_loaded() {
   send(batch);
   take_offline(std::move(dead), [this] {
     bring_online(leaderless(), [this] {
-      resume_deletions([this] {
-        // Topics marked before that are unknown lose their marks.
-        if (!state_.to_delete.empty()) enqueue({.kind = EventKind::topic_deletion});
-        finish();
+      resume_reassignments(reassigning(), [this] {
+        enqueue({.kind = EventKind::reassign_node});
+        resume_deletions([this] {
+          // Topics marked before that are unknown lose their marks.
+          if (!state_.to_delete.empty()) enqueue({.kind = EventKind::topic_deletion});
+          enqueue({.kind = EventKind::election_node});
+          finish();
+        });
       });
     });
   });

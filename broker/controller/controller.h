@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "broker/controller/controller_state.h"
+#include "broker/controller/partition_outcome.h"
 #include "broker/controller/request_batch.h"
 #include "broker/zk/zk_client.h"
 #include "common/base/fn.h"
@@ -56,6 +57,21 @@ class Controller final : public ZkListener {
   bool idle() const { return !busy_ && queue_.empty(); }
   void check_invariants() const;
 
+  // --- what others ask of the active controller (calls.cc, reassignment.cc). Each `done` comes
+  // once, when its turn in the queue has come and its writes are made; not_controller, when this is
+  // not the controller, or ceases to be it meanwhile. Never after the controller's end.
+  void elect(std::vector<TopicPartition> tps, ElectionType type, Fn<void(PartitionOutcomes)> done);
+  void reassign(std::map<TopicPartition, TargetReplicas> targets, Fn<void(PartitionOutcomes)> done);
+  // The version decides one error code. The list holds an outcome for each change, in its order.
+  void alter_isr(std::vector<IsrChange> changes, int32_t leader, int16_t version,
+                 Fn<void(kmsg::ErrorCode, std::vector<IsrOutcome>)> done);
+  // Without waiting: what is known now.
+  std::map<TopicPartition, Reassignment> reassignments() const;
+  std::optional<int64_t> broker_epoch(int32_t broker) const;  // of a live broker
+  // Partitions of several replicas that this broker leads.
+  std::vector<TopicPartition> led_by(int32_t broker) const;
+  std::optional<std::string> topic_of(const kmsg::Uuid& id) const;
+
   void on_zk_event(const ZkEvent& event) override;
   void on_zk_session(ZkSessionEvent event) override;
 
@@ -71,6 +87,15 @@ class Controller final : public ZkListener {
     log_dir_event,       //
     leader_and_isr_answer,
     stop_replica_answer,
+    election_node,  // /admin/preferred_replica_election of old tools
+    reassign_node,  // /admin/reassign_partitions of old tools
+    call,           // elect() and its like
+  };
+  // What somebody waits for. refuse() comes instead of the end of run(), when this controller is
+  // none (any more).
+  struct Call {
+    Fn<void()> run;
+    Fn<void()> refuse;
   };
   struct Event {
     EventKind kind;
@@ -78,6 +103,7 @@ class Controller final : public ZkListener {
     int32_t broker = -1;
     std::vector<TopicPartition> failed;     // answers: replicas that reported an error
     std::vector<TopicPartition> succeeded;  //
+    std::shared_ptr<Call> call;
   };
   using Next = Fn<void()>;
   using Replies = std::vector<ZkReply>;
@@ -123,8 +149,11 @@ class Controller final : public ZkListener {
   void on_initialized(std::vector<TopicPartition> tps, std::vector<PartitionState> states,
                       size_t first_state, Replies replies, Next next);
   void elect_leaders(std::vector<TopicPartition> tps, Next next);
+  void elect_by(std::vector<TopicPartition> tps, Change change,
+                Fn<void(std::vector<TopicPartition>)> next);
   void bring_online(std::vector<TopicPartition> tps, Next next);
-  std::optional<PartitionState> elected(const TopicPartition& tp, const PartitionState& from) const;
+  std::optional<PartitionState> elected(const TopicPartition& tp, const PartitionState& from,
+                                        bool unclean) const;
   void take_offline(std::vector<ReplicaKey> replicas, Next next);
   void take_offline_on(std::map<int32_t, std::vector<TopicPartition>> by_broker, Next next);
   void add_partitions(std::vector<TopicPartition> tps, Next next);
@@ -144,6 +173,36 @@ class Controller final : public ZkListener {
   void on_isr_change();
   void on_log_dir_event();
   void on_leader_and_isr_answer(const Event& event);
+
+  // Calls (calls.cc).
+  void call(Fn<void()> run, Fn<void()> refuse);
+  std::vector<std::shared_ptr<Call>> drop_queue();
+  void run_election(std::vector<TopicPartition> tps, ElectionType type,
+                    Fn<void(PartitionOutcomes)> next);
+  void run_alter_isr(std::vector<IsrChange> changes, int32_t leader, int16_t version,
+                     Fn<void(std::vector<IsrOutcome>)> next);
+  IsrOutcome check_isr(const IsrChange& change, int32_t leader, int16_t version, bool& write) const;
+  void on_election_node();
+
+  // Reassignment (reassignment.cc).
+  Reassignment reassignment_of(const TopicPartition& tp) const;
+  PartitionOutcome check_target(const TopicPartition& tp, const std::vector<int32_t>& target) const;
+  void run_reassign(std::map<TopicPartition, TargetReplicas> targets,
+                    Fn<void(PartitionOutcomes)> next);
+  void start_reassignments(std::map<TopicPartition, Reassignment> wanted,
+                           PartitionOutcomes outcomes, Fn<void(PartitionOutcomes)> next);
+  void carry_on(const TopicPartition& tp, Reassignment to, Next next);
+  void begin_reassignment(const TopicPartition& tp, Reassignment to, Next next);
+  void end_reassignment(const TopicPartition& tp, Reassignment to, Next next);
+  void settle_leader(const TopicPartition& tp, Next next);
+  void write_assignment(const TopicPartition& tp, const Reassignment& to, Next next);
+  void stop_removed(const TopicPartition& tp, std::vector<int32_t> brokers, Next next);
+  void forget_in_node(std::function<bool(const TopicPartition&, const std::vector<int32_t>&)> drop,
+                      Next next);
+  void resume_reassignments(std::vector<TopicPartition> tps, Next next);
+  std::vector<TopicPartition> reassigning() const;
+  TopicNode topic_node(const std::string& topic) const;
+  void on_reassign_node();
 
   // Deletion (topic_deletion.cc).
   void on_topic_deletion();
@@ -165,6 +224,7 @@ class Controller final : public ZkListener {
   bool running_ = false;  // inside run_next: handlers that end at once do not recurse
   uint64_t generation_ = 0;
   std::deque<Event> queue_;
+  std::shared_ptr<Call> current_;  // the call being carried out
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

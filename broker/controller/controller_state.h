@@ -36,6 +36,7 @@ enum class ReplicaPhase {
 
 struct PartitionContext {
   std::vector<int32_t> replicas;
+  std::vector<int32_t> adding, removing;  // of `replicas`, while it is being reassigned
   PartitionPhase phase = PartitionPhase::fresh;
   std::optional<PartitionState> state;  // as in the znode
   int32_t zk_version = -1;              // of the znode

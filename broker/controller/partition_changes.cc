@@ -161,7 +161,7 @@ void Controller::on_initialized(std::vector<TopicPartition> tps, std::vector<Par
 // The first replica in assignment order that lives and is in the ISR; without one, when the
 // operator prefers availability to records, the first that lives.
 std::optional<PartitionState> Controller::elected(const TopicPartition& tp,
-                                                  const PartitionState& from) const {
+                                                  const PartitionState& from, bool unclean) const {
   const PartitionContext& partition = *state_.find(tp);
   PartitionState to = from;
   to.leader_epoch = from.leader_epoch + 1;
@@ -174,7 +174,7 @@ std::optional<PartitionState> Controller::elected(const TopicPartition& tp,
     std::erase_if(to.isr, [&](int32_t id) { return !state_.online(id, tp); });
     return to;
   }
-  if (!options_.unclean_leader_election) return std::nullopt;
+  if (!unclean) return std::nullopt;
   for (int32_t replica : partition.replicas) {
     if (!state_.online(replica, tp)) continue;
     to.leader = replica;
@@ -186,21 +186,30 @@ std::optional<PartitionState> Controller::elected(const TopicPartition& tp,
 }
 
 void Controller::elect_leaders(std::vector<TopicPartition> tps, Next next) {
-  alter_states(
+  elect_by(
       std::move(tps),
-      [this](const TopicPartition& tp, const PartitionState& from) { return elected(tp, from); },
-      [this, next = std::move(next)](std::vector<TopicPartition> done) mutable {
-        RequestBatch batch;
-        for (const TopicPartition& tp : done) {
-          PartitionContext& partition = *state_.find(tp);
-          partition.phase = PartitionPhase::online;
-          for (int32_t replica : partition.replicas)
-            if (state_.online(replica, tp)) batch.leader_and_isr(replica, tp, false);
-        }
-        if (!done.empty()) batch.update_metadata(state_.broker_ids(), done);
-        send(batch);
-        next();
-      });
+      [this](const TopicPartition& tp, const PartitionState& from) {
+        return elected(tp, from, options_.unclean_leader_election);
+      },
+      [next = std::move(next)](std::vector<TopicPartition>) mutable { next(); });
+}
+
+// Writes what `change` decides and tells all brokers; `next` gets the partitions that have it.
+void Controller::elect_by(std::vector<TopicPartition> tps, Change change,
+                          Fn<void(std::vector<TopicPartition>)> next) {
+  alter_states(std::move(tps), std::move(change),
+               [this, next = std::move(next)](std::vector<TopicPartition> done) mutable {
+                 RequestBatch batch;
+                 for (const TopicPartition& tp : done) {
+                   PartitionContext& partition = *state_.find(tp);
+                   partition.phase = PartitionPhase::online;
+                   for (int32_t replica : partition.replicas)
+                     if (state_.online(replica, tp)) batch.leader_and_isr(replica, tp, false);
+                 }
+                 if (!done.empty()) batch.update_metadata(state_.broker_ids(), done);
+                 send(batch);
+                 next(std::move(done));
+               });
 }
 
 void Controller::bring_online(std::vector<TopicPartition> tps, Next next) {

@@ -53,6 +53,8 @@ kmsg::LeaderAndIsrRequest leader_and_isr_request(const ControllerState& state,
     out.isr = partition->state->isr;
     out.partition_epoch = partition->zk_version;
     out.replicas = partition->replicas;
+    out.adding_replicas = partition->adding;
+    out.removing_replicas = partition->removing;
     out.is_new = is_new;
     out.leader_recovery_state = partition->state->recovering ? 1 : 0;
     if (state.live(out.leader)) leaders.insert(out.leader);

@@ -28,18 +28,22 @@ void Controller::on_topic_deletion() {
 void Controller::resume_deletions(Next next) {
   std::vector<std::string> startable;
   for (const std::string& name : state_.to_delete) {
-    bool all_deleted = true, any_started = false;
-    for (const auto& [index, partition] : state_.topics[name].partitions)
+    bool all_deleted = true, any_started = false, reassigning = false;
+    for (const auto& [index, partition] : state_.topics[name].partitions) {
+      reassigning |= !partition.adding.empty() || !partition.removing.empty();
       for (const auto& [broker, phase] : partition.replica_phases) {
         all_deleted &= phase == ReplicaPhase::deleted;
         any_started |= phase == ReplicaPhase::deletion_started;
       }
+    }
     if (all_deleted) {
       complete_deletion(
           name, [this, next = std::move(next)]() mutable { resume_deletions(std::move(next)); });
       return;
     }
-    if (!any_started && !state_.deletion_ineligible.contains(name)) startable.push_back(name);
+    // A reassignment under way is finished first; its end comes here again.
+    if (!any_started && !reassigning && !state_.deletion_ineligible.contains(name))
+      startable.push_back(name);
   }
   if (startable.empty()) return next();
   start_deletion(std::move(startable), std::move(next));

@@ -239,7 +239,22 @@ PartitionLog* LogManager::find(const TopicPartition& tp) {
 
 bool LogManager::is_offline(const TopicPartition& tp) const { return offline_.contains(tp); }
 
-LogManager::Dir* LogManager::pick_dir() {
+LogManager::DirState LogManager::dir_state(const std::string& path) const {
+  for (const auto& dir : dirs_)
+    if (dir->path == path) return dir->online ? DirState::online : DirState::offline;
+  return DirState::unknown;
+}
+
+std::string LogManager::dir_of(const TopicPartition& tp) const {
+  auto found = logs_.find(tp);
+  return found == logs_.end() ? std::string() : found->second.dir->path;
+}
+
+LogManager::Dir* LogManager::pick_dir(const TopicPartition& tp) {
+  auto preferred = preferred_.find(tp);
+  if (preferred != preferred_.end())
+    for (auto& dir : dirs_)
+      if (dir->online && dir->path == preferred->second) return dir.get();
   Dir* best = nullptr;
   for (auto& dir : dirs_)
     if (dir->online && (best == nullptr || dir->partitions < best->partitions)) best = dir.get();
@@ -254,7 +269,7 @@ Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,
   }
   if (stopped_) return fail(Errc::closed, "the logs are closed");
   if (is_offline(tp)) return fail(Errc::io, tp.to_string() + " lies in an offline log directory");
-  Dir* dir = pick_dir();
+  Dir* dir = pick_dir(tp);
   if (dir == nullptr) return fail(Errc::io, "every log directory is offline");
   PartitionLog::Options options = log_options(*dir, tp);
   options.created_now = true;
@@ -272,6 +287,7 @@ Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,
   }
   Loaded& loaded = logs_[tp] = {std::move(log), dir};
   ++dir->partitions;
+  preferred_.erase(tp);
   return loaded.log.get();
 }
 

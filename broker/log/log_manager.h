@@ -70,7 +70,16 @@ class LogManager {
   PartitionLog* find(const TopicPartition& tp);  // null when not here or offline
   // True when the partition lies in a directory that went offline: answer kafka_storage_error.
   bool is_offline(const TopicPartition& tp) const;
-  // The existing log, or a new one in the online directory with the fewest partitions. Errors:
+  enum class DirState { unknown, offline, online };
+  static constexpr size_t kMaxPreferred = 100'000;  // wishes for partitions that may never come
+  DirState dir_state(const std::string& path) const;
+  std::string dir_of(const TopicPartition& tp) const;  // where its log lies; "" when not here
+  // Where get_or_create() shall make the partition when it comes; forgotten once it came.
+  void prefer_dir(const TopicPartition& tp, const std::string& path) {
+    if (preferred_.size() < kMaxPreferred || preferred_.contains(tp)) preferred_[tp] = path;
+  }
+  // The existing log, or a new one in the preferred directory or in the online one with the fewest
+  // partitions. Errors:
   // Errc::io and kin, after which that directory is offline.
   Result<PartitionLog*> get_or_create(const TopicPartition& tp, const std::string& topic_id = {});
   // Takes the partition away at once (its directory is renamed) and removes its files later.
@@ -116,17 +125,19 @@ class LogManager {
   void close_logs(Dir& dir);
   void finish_dir(Dir& dir, const Result<void>& closed);
   void dir_done();
-  Dir* pick_dir();
+  Dir* pick_dir(const TopicPartition& tp);
   void remove_later(Dir& dir, std::string path, int64_t delay_ms);
   struct Task;
   void add_task(int64_t first_ms, int64_t every_ms, std::function<void()> run);
 
   rt::World world_;
   LogManagerOptions options_;
-  std::shared_ptr<compress::Decompressor> decompressor_ = std::make_shared<compress::Decompressor>();
+  std::shared_ptr<compress::Decompressor> decompressor_ =
+      std::make_shared<compress::Decompressor>();
   std::vector<std::unique_ptr<Dir>> dirs_;
   std::map<TopicPartition, Loaded> logs_;
   std::map<TopicPartition, Dir*> offline_;
+  std::map<TopicPartition, std::string> preferred_;
   std::vector<std::unique_ptr<Task>> tasks_;
   std::vector<std::unique_ptr<Task>> removals_;
   std::vector<std::unique_ptr<PartitionLog>> retired_;  // failed logs whose caller may be above us

@@ -40,15 +40,15 @@ kmsg::LeaderAndIsrResponse ReplicaManager::apply(const kmsg::LeaderAndIsrRequest
   using Error = kmsg::LeaderAndIsrResponse::LeaderAndIsrPartitionError;
   kmsg::LeaderAndIsrResponse response;
   ErrorCode refused = check_controller(request.controller_epoch, request.broker_epoch);
-  if (refused != ErrorCode::none) {
-    response.error_code = refused;
-    return response;
-  }
+  response.error_code = refused;
   std::vector<TopicPartition> touched;
   auto one = [&](const std::string& topic, const kmsg::Uuid& id, const State& state) {
     Error error;
     error.topic_name = topic;
     error.partition_index = state.partition_index;
+    // Refused as a whole, and each partition of it.
+    error.error_code = refused;
+    if (refused != ErrorCode::none) return error;
     error.error_code = apply_one(topic, id, state);
     touched.push_back({topic, state.partition_index});
     return error;
@@ -183,6 +183,29 @@ ReplicaManager::Found ReplicaManager::leader_of(std::string_view topic, int32_t 
   if (metadata_ != nullptr && metadata_->partition(topic, index) != nullptr)
     return {nullptr, ErrorCode::not_leader_or_follower};
   return {nullptr, ErrorCode::unknown_topic_or_partition};
+}
+
+ErrorCode ReplicaManager::alter_dir(const TopicPartition& tp, const std::string& dir) {
+  // On its way the replica lies in TOPIC-N.<32 digits>-future.
+  constexpr size_t kMaxName = 255, kFutureSuffix = 1 + 32 + 7;
+  if (tp.to_string().size() + kFutureSuffix > kMaxName) return ErrorCode::invalid_topic_exception;
+  switch (logs_.dir_state(dir)) {
+    case LogManager::DirState::unknown:
+      return ErrorCode::log_dir_not_found;
+    case LogManager::DirState::offline:
+      return ErrorCode::kafka_storage_error;
+    case LogManager::DirState::online:
+      break;
+  }
+  if (logs_.is_offline(tp)) return ErrorCode::kafka_storage_error;
+  std::string now = logs_.dir_of(tp);
+  if (now == dir) return ErrorCode::none;
+  if (find(tp.topic, tp.partition) == nullptr || now.empty()) {
+    logs_.prefer_dir(tp, dir);
+    return is_known(tp.topic, tp.partition) ? ErrorCode::replica_not_available
+                                            : ErrorCode::unknown_topic_or_partition;
+  }
+  return ErrorCode::kafka_storage_error;
 }
 
 void ReplicaManager::for_each(const std::function<void(Partition&)>& visit) {

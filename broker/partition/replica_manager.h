@@ -99,6 +99,9 @@ class ReplicaManager {
     kmsg::ErrorCode error = kmsg::ErrorCode::none;
   };
   Found leader_of(std::string_view topic, int32_t index, int32_t current_leader_epoch = -1);
+  // Which directory the replica shall lie in from now on; one that is not here yet will be made
+  // there. Refused with the codes of AlterReplicaLogDirs.
+  kmsg::ErrorCode alter_dir(const TopicPartition& tp, const std::string& dir);
   // Does the metadata know the partition? Clients are refused what it does not, even if the log of
   // a topic that is being made or deleted is here already or still.
   bool is_known(std::string_view topic, int32_t index) const {

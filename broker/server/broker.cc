@@ -143,7 +143,7 @@ Result<void> Broker::load_logs() {
                                                   world_.entropy.u64());
   producer_ids_ = std::make_unique<ProducerIds>(*control_);
   context_.reset(new ApiContext{world_, config_, broker_id_, *replicas_, *control_, *sessions_,
-                                *groups_, *producer_ids_, dynamic_, file_config_});
+                                *groups_, *producer_ids_, dynamic_, file_config_, *this});
   logs_->start_tasks();
   return {};
 }

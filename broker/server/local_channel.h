@@ -10,15 +10,6 @@
 
 namespace ottla::broker {
 
-// Carries out a controller's request on this broker.
-class RequestExecutor {
- public:
-  virtual ~RequestExecutor() = default;
-  virtual kmsg::LeaderAndIsrResponse execute(const kmsg::LeaderAndIsrRequest& request) = 0;
-  virtual kmsg::UpdateMetadataResponse execute(const kmsg::UpdateMetadataRequest& request) = 0;
-  virtual kmsg::StopReplicaResponse execute(const kmsg::StopReplicaRequest& request) = 0;
-};
-
 class LocalChannel final : public BrokerChannel {
  public:
   LocalChannel(rt::Loop& loop, RequestExecutor& executor) : loop_(loop), executor_(executor) {}

@@ -388,6 +388,39 @@ Result<ProducerIdBlock> decode_producer_id_block(std::string_view json) {
 
 std::string encode_feature_node() { return R"({"features":{},"version":2,"status":1})"; }
 
+std::string encode_reassignments(const ReassignmentList& list) {
+  std::string out = "{\"version\":1,\"partitions\":[";
+  for (const auto& [tp, replicas] : list) {
+    if (out.back() != '[') out += ',';
+    std::string ids;
+    for (int32_t id : replicas) ids += (ids.empty() ? "" : ",") + std::to_string(id);
+    out += fmt::format(R"({{"topic":{},"partition":{},"replicas":[{}]}})", json_text(tp.first),
+                       tp.second, ids);
+  }
+  return out += "]}";
+}
+Result<ReassignmentList> decode_reassignments(std::string_view json) {
+  auto object = parse_object(json);
+  if (!object || !object->contains("partitions") || !(*object)["partitions"].is_array())
+    return bad(zpath::kReassign, json);
+  ReassignmentList out;
+  for (const Json& entry : (*object)["partitions"]) {
+    if (!entry.is_object()) return bad(zpath::kReassign, json);
+    auto topic = text_at(entry, "topic");
+    auto partition = int_at(entry, "partition");
+    auto replicas = entry.find("replicas");
+    if (!topic || !partition || replicas == entry.end() || !replicas->is_array())
+      return bad(zpath::kReassign, json);
+    std::vector<int32_t> ids;
+    for (const Json& id : *replicas) {
+      if (!id.is_number_integer()) return bad(zpath::kReassign, json);
+      ids.push_back(id.get<int32_t>());
+    }
+    out.push_back({{std::move(*topic), static_cast<int32_t>(*partition)}, std::move(ids)});
+  }
+  return out;
+}
+
 Result<std::vector<std::pair<std::string, int32_t>>> decode_partition_list(std::string_view json) {
   auto object = parse_object(json);
   if (!object || !object->contains("partitions") || !(*object)["partitions"].is_array())

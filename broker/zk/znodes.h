@@ -122,6 +122,12 @@ Result<ProducerIdBlock> decode_producer_id_block(std::string_view json);
 // /feature at inter-broker protocol 3.3 and later
 std::string encode_feature_node();
 
+// /admin/reassign_partitions, as tools before 2.4 write it: which replicas each shall have
+using ReassignmentList =
+    std::vector<std::pair<std::pair<std::string, int32_t>, std::vector<int32_t>>>;
+std::string encode_reassignments(const ReassignmentList& list);
+Result<ReassignmentList> decode_reassignments(std::string_view json);
+
 // /isr_change_notification/*, /admin/preferred_replica_election, {topic, partition} lists
 Result<std::vector<std::pair<std::string, int32_t>>> decode_partition_list(std::string_view json);
 

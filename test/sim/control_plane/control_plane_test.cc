@@ -3,6 +3,7 @@
 // when it stops the broker registers, is elected, and every topic that was acknowledged has its
 // leaders.
 #include "broker/controller/control_plane.h"
+#include "broker/controller/partition_admin.h"
 
 #include <fmt/core.h>
 
@@ -95,6 +96,10 @@ struct Story {
   std::unique_ptr<SimBroker> broker;
   std::set<std::string> acknowledged, deleted;
   int next_topic = 0;
+  // Elections and reassignments: each is answered once, whatever becomes of the controller; but for
+  // those that died with their broker.
+  int asked = 0;
+  std::shared_ptr<int> answered = std::make_shared<int>(0);
 
   explicit Story(uint64_t seed) : sim(seed) {
     start_server(sim.add_node("zk"));
@@ -109,6 +114,8 @@ struct Story {
   }
   void start_broker(rt::World world) {
     (void)world.disk.make_dirs("/logs");
+    asked = 0;
+    answered = std::make_shared<int>(0);
     int64_t epoch = broker ? broker->last_epoch : -1;
     broker = std::make_unique<SimBroker>(world, 0);
     broker->last_epoch = epoch;
@@ -142,8 +149,34 @@ struct Story {
         return restart_broker();
     }
   }
+  void elect_or_reassign() {
+    ++asked;
+    if (sim.prng().chance(0.5)) {
+      kmsg::ElectLeadersRequest request;
+      request.election_type = static_cast<int8_t>(sim.prng().below(2));
+      if (sim.prng().chance(0.5)) request.topic_partitions = std::nullopt;
+      for (const std::string& name : acknowledged)
+        if (request.topic_partitions) {
+          auto& topic = request.topic_partitions->emplace_back();
+          topic.topic = name;
+          topic.partitions = {0, 3};
+        }
+      broker->plane->partitions().elect_leaders(
+          request, [count = answered](kmsg::ElectLeadersResponse) { ++*count; });
+      return;
+    }
+    kmsg::AlterPartitionReassignmentsRequest request;
+    for (const std::string& name : acknowledged) {
+      auto& topic = request.topics.emplace_back();
+      topic.name = name;
+      topic.partitions.emplace_back().replicas = std::vector<int32_t>{0};
+    }
+    broker->plane->partitions().alter_reassignments(
+        request, [count = answered](kmsg::AlterPartitionReassignmentsResponse) { ++*count; });
+  }
   void work() {
     if (!broker->plane->is_active_controller()) return;
+    if (sim.prng().chance(0.3)) elect_or_reassign();
     if (sim.prng().chance(0.2) && !acknowledged.empty()) {
       std::string victim = *acknowledged.begin();
       acknowledged.erase(victim);
@@ -166,7 +199,7 @@ struct Story {
     });
   }
   bool settled() {
-    if (!broker->plane->is_active_controller()) return false;
+    if (!broker->plane->is_active_controller() || *answered != asked) return false;
     for (const std::string& name : acknowledged) {
       const TopicView* topic = broker->image->topic(name);
       if (topic == nullptr) return false;
@@ -198,9 +231,7 @@ TEST_CASE("control plane: any order of faults, then peace: everything acknowledg
   const char* fixed = std::getenv("OTTLA_SEED");
   uint64_t first = fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : 1;
   const char* many = std::getenv("OTTLA_SEEDS");
-  uint64_t count = many != nullptr    ? std::strtoull(many, nullptr, 10)
-                   : fixed != nullptr ? 1
-                                      : 12;
+  uint64_t count = many != nullptr ? std::strtoull(many, nullptr, 10) : fixed != nullptr ? 1 : 12;
   size_t acknowledged = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     INFO("repeat with OTTLA_SEED=" << seed << " test_sim_control_plane");

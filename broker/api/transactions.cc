@@ -1,0 +1,210 @@
+// The requests of transactions, as a broker answers them that holds no transactional id: the
+// coordinator's half is not built, InitProducerId refuses every id, so no id is known here, and
+// Kafka's own answer for an unknown one is the true answer. Markers are written to the log as
+// asked. Source: KIP-98, KIP-664 (describing), KIP-890 (batches of AddPartitionsToTxn), KIP-994
+// (listing).
+#include <array>
+#include <memory>
+#include <set>
+
+#include "broker/api/handlers.h"
+#include "broker/record/batch_builder.h"
+#include "proto/kafka/add_offsets_to_txn.h"
+#include "proto/kafka/add_partitions_to_txn.h"
+#include "proto/kafka/describe_transactions.h"
+#include "proto/kafka/end_txn.h"
+#include "proto/kafka/list_transactions.h"
+#include "proto/kafka/txn_offset_commit.h"
+#include "proto/kafka/write_txn_markers.h"
+
+namespace ottla::broker {
+
+using kmsg::ErrorCode;
+
+namespace {
+
+constexpr std::array<std::string_view, 8> kTransactionStates = {
+    "Empty",          "Ongoing",       "PrepareCommit", "PrepareAbort",
+    "CompleteCommit", "CompleteAbort", "Dead",          "PrepareEpochFence"};
+
+ErrorCode unknown_id(const std::string& transactional_id) {
+  return transactional_id.empty() ? ErrorCode::invalid_request
+                                  : ErrorCode::invalid_producer_id_mapping;
+}
+
+// One partition that does not exist spoils the request for the others.
+std::vector<kmsg::AddPartitionsToTxnResponse::AddPartitionsToTxnTopicResult> refuse_partitions(
+    const ApiContext& context, const std::string& transactional_id,
+    const std::vector<kmsg::AddPartitionsToTxnRequest::AddPartitionsToTxnTopic>& topics) {
+  bool all_known = true;
+  for (const auto& topic : topics)
+    for (int32_t index : topic.partitions)
+      all_known &= context.metadata().partition(topic.name, index) != nullptr;
+  std::vector<kmsg::AddPartitionsToTxnResponse::AddPartitionsToTxnTopicResult> out;
+  for (const auto& topic : topics) {
+    auto& result = out.emplace_back();
+    result.name = topic.name;
+    for (int32_t index : topic.partitions) {
+      auto& entry = result.results_by_partition.emplace_back();
+      entry.partition_index = index;
+      bool known = context.metadata().partition(topic.name, index) != nullptr;
+      entry.partition_error_code = !known       ? ErrorCode::unknown_topic_or_partition
+                                   : !all_known ? ErrorCode::operation_not_attempted
+                                                : unknown_id(transactional_id);
+    }
+  }
+  return out;
+}
+
+// One WriteTxnMarkers on its way: an append for each marker, the answer when all are acknowledged.
+struct MarkerJob {
+  RequestPtr request;
+  kmsg::WriteTxnMarkersResponse response;
+  size_t waiting = 0;
+
+  void done_one() {
+    if (--waiting == 0) request->reply(response);
+  }
+  ErrorCode* error_of(size_t marker, const TopicPartition& tp) {
+    for (auto& topic : response.markers[marker].topics)
+      if (topic.name == tp.topic)
+        for (auto& partition : topic.partitions)
+          if (partition.partition_index == tp.partition) return &partition.error_code;
+    return nullptr;
+  }
+};
+
+void append_marker(ApiContext& context, const std::shared_ptr<MarkerJob>& job, size_t index,
+                   const kmsg::WriteTxnMarkersRequest::WritableTxnMarker& marker) {
+  auto& result = job->response.markers.emplace_back();
+  result.producer_id = marker.producer_id;
+  Buffer batch =
+      build_end_txn_marker(context.world.loop.wall_ms(), marker.producer_id, marker.producer_epoch,
+                           marker.transaction_result ? ControlType::commit : ControlType::abort,
+                           marker.coordinator_epoch);
+  std::vector<Buffer> copies;  // the log writes each partition's offsets into its own
+  std::vector<AppendTarget> targets;
+  std::set<TopicPartition> seen;  // one that stands there twice gets one marker
+  for (const auto& topic : marker.topics) {
+    auto& answer = result.topics.emplace_back();
+    answer.name = topic.name;
+    for (int32_t partition : topic.partition_indexes) {
+      if (!seen.insert({topic.name, partition}).second) continue;
+      auto& entry = answer.partitions.emplace_back();
+      entry.partition_index = partition;
+      Partition* found = context.replicas.find(topic.name, partition);
+      if (found == nullptr || found->log() == nullptr)
+        entry.error_code = ErrorCode::unknown_topic_or_partition;
+      else
+        copies.push_back(Buffer(batch.bytes()));
+      if (entry.error_code == ErrorCode::none) targets.push_back({{topic.name, partition}, {}});
+    }
+  }
+  if (targets.empty()) return;
+  std::vector<TopicPartition> order;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    targets[i].records = copies[i].mutable_bytes();
+    order.push_back(targets[i].tp);
+  }
+  ++job->waiting;
+  context.replicas.append(
+      std::move(targets), -1, context.config.request_timeout_ms, Origin::coordinator,
+      [job, index, order = std::move(order)](std::vector<AppendOutcome> outcomes) {
+        for (size_t i = 0; i < outcomes.size(); ++i)
+          if (ErrorCode* error = job->error_of(index, order[i])) *error = outcomes[i].error;
+        job->done_one();
+      });
+}
+
+}  // namespace
+
+void handle_add_partitions_to_txn(ApiContext& context, RequestPtr request) {
+  kmsg::AddPartitionsToTxnRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::AddPartitionsToTxnResponse response;
+  if (request->version() < 4) {
+    response.results_by_topic_v3_and_below =
+        refuse_partitions(context, asked.v3_and_below_transactional_id, asked.v3_and_below_topics);
+  } else {
+    for (const auto& transaction : asked.transactions) {
+      auto& result = response.results_by_transaction.emplace_back();
+      result.transactional_id = transaction.transactional_id;
+      result.topic_results =
+          refuse_partitions(context, transaction.transactional_id, transaction.topics);
+    }
+  }
+  request->reply(response);
+}
+
+void handle_add_offsets_to_txn(ApiContext&, RequestPtr request) {
+  kmsg::AddOffsetsToTxnRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::AddOffsetsToTxnResponse response;
+  response.error_code = unknown_id(asked.transactional_id);
+  request->reply(response);
+}
+
+void handle_end_txn(ApiContext&, RequestPtr request) {
+  kmsg::EndTxnRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::EndTxnResponse response;
+  response.error_code = unknown_id(asked.transactional_id);
+  request->reply(response);
+}
+
+void handle_txn_offset_commit(ApiContext& context, RequestPtr request) {
+  kmsg::TxnOffsetCommitRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::TxnOffsetCommitResponse response;
+  for (const auto& topic : asked.topics) {
+    auto& answer = response.topics.emplace_back();
+    answer.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      auto& entry = answer.partitions.emplace_back();
+      entry.partition_index = partition.partition_index;
+      bool known = context.metadata().partition(topic.name, partition.partition_index) != nullptr;
+      entry.error_code = !known                   ? ErrorCode::unknown_topic_or_partition
+                         : asked.group_id.empty() ? ErrorCode::invalid_group_id
+                                                  : ErrorCode::invalid_producer_id_mapping;
+    }
+  }
+  request->reply(response);
+}
+
+void handle_write_txn_markers(ApiContext& context, RequestPtr request) {
+  kmsg::WriteTxnMarkersRequest asked;
+  if (!decode(*request, asked)) return;
+  auto job = std::make_shared<MarkerJob>();
+  job->request = std::move(request);
+  job->waiting = 1;  // until all appends have been asked for
+  for (size_t i = 0; i < asked.markers.size(); ++i)
+    append_marker(context, job, i, asked.markers[i]);
+  job->done_one();
+}
+
+void handle_describe_transactions(ApiContext&, RequestPtr request) {
+  kmsg::DescribeTransactionsRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::DescribeTransactionsResponse response;
+  for (const std::string& id : asked.transactional_ids) {
+    auto& state = response.transaction_states.emplace_back();
+    state.transactional_id = id;
+    state.error_code =
+        id.empty() ? ErrorCode::invalid_request : ErrorCode::transactional_id_not_found;
+  }
+  request->reply(response);
+}
+
+void handle_list_transactions(ApiContext&, RequestPtr request) {
+  kmsg::ListTransactionsRequest asked;
+  if (!decode(*request, asked)) return;
+  kmsg::ListTransactionsResponse response;
+  for (const std::string& name : asked.state_filters) {
+    bool known = false;
+    for (std::string_view state : kTransactionStates) known |= state == name;
+    if (!known) response.unknown_state_filters.push_back(name);
+  }
+  request->reply(response);
+}
+
+}  // namespace ottla::broker
