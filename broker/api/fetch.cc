@@ -156,6 +156,7 @@ ErrorCode add_records(ApiContext& context, Call& call, const FetchPartition& ask
                                        asked.fetch_offset);
   if (converted.error != ErrorCode::none) return converted.error;
   if (converted.records) {
+    context.replicas.counters().fetch_conversions += converted.converted;
     size = converted.records->size();
     piece = std::move(*converted.records);
   } else {

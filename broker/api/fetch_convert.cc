@@ -44,33 +44,35 @@ ConvertedRecords convert_for_old_client(PartitionLog& log, const rt::FileSlice& 
                                         int16_t fetch_version, int64_t fetch_offset) {
   int8_t magic = fetch_version <= 1 ? kMagicV0 : kMagicV1;
   auto bytes = log.read_bytes(slice);
-  if (!bytes) return {ErrorCode::kafka_storage_error, std::nullopt};
+  if (!bytes) return {ErrorCode::kafka_storage_error, std::nullopt, 0};
   Bytes set = bytes->bytes();
   BatchCursor cursor(set);
   if (!cursor.next()) {
     // A part of one batch: of use only to a client that can read its format.
     bool readable = set.size() > kMagicAt && static_cast<int8_t>(set[kMagicAt]) <= magic;
     if (readable) return {};
-    return {ErrorCode::none, Buffer()};
+    return {ErrorCode::none, Buffer(), 0};
   }
   if (!needs_down_conversion(set, magic)) return {};
-  if (!log.config().message_downconversion) return {ErrorCode::unsupported_version, std::nullopt};
-  auto first = down_convert(set.first(cursor.position()), magic, fetch_offset);
+  if (!log.config().message_downconversion)
+    return {ErrorCode::unsupported_version, std::nullopt, 0};
+  uint64_t count = 0;
+  auto first = down_convert(set.first(cursor.position()), magic, fetch_offset, &count);
   if (!first)
     return {first.error().code == Errc::unsupported ? ErrorCode::unsupported_compression_type
                                                     : ErrorCode::unknown_server_error,
-            std::nullopt};
+            std::nullopt, 0};
   size_t promised = std::max<size_t>(slice.length, first->size());
   Buffer converted = std::move(*first);
   while (converted.size() < promised) {
     Bytes chunk = next_chunk(set, cursor);
     if (chunk.empty()) break;
-    auto more = down_convert(chunk, magic, fetch_offset);
+    auto more = down_convert(chunk, magic, fetch_offset, &count);
     if (!more) break;  // a codec that the client cannot know: the rest is left out
     converted.append(more->bytes());
   }
   fit(converted, promised);
-  return {ErrorCode::none, std::move(converted)};
+  return {ErrorCode::none, std::move(converted), count};
 }
 
 }  // namespace ottla::broker

@@ -14,6 +14,7 @@ namespace ottla::broker {
 struct ConvertedRecords {
   kmsg::ErrorCode error = kmsg::ErrorCode::none;
   std::optional<Buffer> records;  // unset: the stored bytes can go out as they are
+  uint64_t converted = 0;         // records in them
 };
 ConvertedRecords convert_for_old_client(PartitionLog& log, const rt::FileSlice& slice,
                                         int16_t fetch_version, int64_t fetch_offset);

@@ -107,6 +107,7 @@ Appended PartitionLog::append_validated(Bytes set, const Validated& validated, O
   out.first_offset = validated.first_offset;
   out.last_offset = validated.last_offset;
   out.record_count = validated.record_count;
+  out.converted = validated.converted;
   out.bytes = set.size();
   if (leo_ - recovery_point_ >= config_.flush_messages) {
     out.ack_offset = leo_;

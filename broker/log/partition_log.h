@@ -41,6 +41,7 @@ struct Appended {
   int64_t log_append_time_ms = -1;
   int64_t log_start_offset = -1;  // what Produce answers: -1 where Apache answers -1
   int64_t record_count = 0;
+  bool converted = false;  // into another format or codec
   uint64_t bytes = 0;
   int64_t ack_offset = 0;  // acknowledge when durable_offset() >= this; 0: at once
 };

@@ -105,6 +105,8 @@ AppendOutcome ReplicaManager::append_one(const AppendTarget& target, int16_t ack
   outcome.log_append_time_ms = appended.log_append_time_ms;
   if (!appended.duplicate) {
     counters_.messages_in += static_cast<uint64_t>(appended.record_count);
+    if (appended.converted)
+      counters_.produce_conversions += static_cast<uint64_t>(appended.record_count);
     counters_.bytes_in += appended.bytes;
   }
   wait_durable = appended.ack_offset;

@@ -28,7 +28,7 @@ Result<BatchFacts> facts_of(const RawBatch& batch) {
 }
 
 Result<void> convert_batch(const RawBatch& batch, int8_t to_magic, int64_t first_offset,
-                           Buffer& out) {
+                           Buffer& out, uint64_t& converted) {
   OTTLA_ASSIGN(BatchFacts facts, facts_of(batch));
   if (facts.codec == compress::Codec::zstd)
     return fail(Errc::unsupported, "zstd batches cannot be converted to an older format");
@@ -41,6 +41,7 @@ Result<void> convert_batch(const RawBatch& batch, int8_t to_magic, int64_t first
         if (!packed && record.offset < first_offset) return true;
         if (base < 0) base = record.offset;
         last = record.offset;
+        ++converted;
         max_timestamp = std::max(max_timestamp, record.timestamp);
         LegacyMessage message;
         // Inside a wrapper of magic 1, offsets count from its first message.
@@ -77,7 +78,8 @@ bool needs_down_conversion(Bytes set, int8_t max_magic) {
   return false;
 }
 
-Result<Buffer> down_convert(Bytes set, int8_t to_magic, int64_t first_offset) {
+Result<Buffer> down_convert(Bytes set, int8_t to_magic, int64_t first_offset, uint64_t* converted) {
+  uint64_t uncounted = 0;
   Buffer out;
   BatchCursor cursor(set);
   while (auto batch = cursor.next()) {
@@ -86,7 +88,8 @@ Result<Buffer> down_convert(Bytes set, int8_t to_magic, int64_t first_offset) {
       continue;
     }
     if (batch->magic == kMagicV2 && BatchView(batch->bytes).control()) continue;
-    OTTLA_TRY(convert_batch(*batch, to_magic, first_offset, out));
+    OTTLA_TRY(
+        convert_batch(*batch, to_magic, first_offset, out, converted ? *converted : uncounted));
   }
   return out;
 }

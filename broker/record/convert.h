@@ -12,6 +12,8 @@ namespace ottla::broker {
 bool needs_down_conversion(Bytes set, int8_t max_magic);
 // Every whole batch of `set` in `to_magic` (0 or 1): control batches vanish, headers are dropped,
 // records below `first_offset` are left out of converted batches. Codecs stay (zstd: unsupported).
-Result<Buffer> down_convert(Bytes set, int8_t to_magic, int64_t first_offset);
+// `converted`, when given, grows by the number of converted records.
+Result<Buffer> down_convert(Bytes set, int8_t to_magic, int64_t first_offset,
+                            uint64_t* converted = nullptr);
 
 }  // namespace ottla::broker

@@ -243,8 +243,10 @@ TEST_CASE("compressed batches go down as wrappers with whole offsets") {
     for (int8_t magic : {kMagicV0, kMagicV1}) {
       Buffer batch = simple_batch(5, codec);
       set_base_offset(batch.mutable_bytes(), 70);
-      auto down = down_convert(batch, magic, 70);
+      uint64_t converted = 0;
+      auto down = down_convert(batch, magic, 70, &converted);
       REQUIRE(down);
+      CHECK(converted == 5);
       BatchCursor cursor(*down);
       auto wrapper = cursor.next();
       REQUIRE(wrapper);

@@ -202,6 +202,7 @@ Validated finish_rebuilt(BatchBuilder& builder, const ValidateRules& rules,
   out.max_timestamp = batch.max_timestamp();
   out.offset_of_max_timestamp = batch.last_offset();
   out.record_count = batch.record_count();
+  out.converted = true;
   out.replaced = std::move(bytes);
   return out;
 }

@@ -63,6 +63,7 @@ struct Validated {
   int64_t offset_of_max_timestamp = -1;  // the last offset of the batch that holds it
   int64_t log_append_time_ms = -1;
   int64_t record_count = 0;
+  bool converted = false;  // records were written anew: another format or codec
 };
 
 // Checks that do not need a log, made when a Produce request arrives: exactly one v2 batch from
