@@ -14,7 +14,7 @@ namespace {
 constexpr int32_t kEventXid = -1;
 constexpr int32_t kStateConnected = 3;
 
-// As `stat` and `cons` name the last operation.
+// As `stat` and `cons` name the last operation; a refused write has no name.
 std::string_view short_name(OpCode type) {
   switch (type) {
     case OpCode::ping:
@@ -148,7 +148,14 @@ void Pipeline::drain(Conn& conn, Instant now) {
       answer_connect(conn, true);
     else
       answer_read(conn, waiting.type, waiting.xid, waiting.body, *waiting.auth);
-    count(conn, waiting.type, waiting.xid, waiting.asked, now);
+    bool refused = waiting.error != ZkError::ok;
+    if (waiting.type == OpCode::create_session && !refused) {  // who comes back has not asked yet
+      ++stats_.packets_sent;
+      ++conn.info.packets_sent;
+      mark_dirty(conn);
+      continue;
+    }
+    count(conn, refused ? OpCode::error : waiting.type, waiting.xid, waiting.asked, now);
     if (waiting.ends) end(conn);
   }
 }
@@ -189,7 +196,8 @@ void Pipeline::answer_write(Conn& conn, const Waiting& waiting, const Txn& txn,
     }
   }
   conn.end_frame(at);
-  count(conn, waiting.type, waiting.xid, waiting.asked, now);
+  bool refused = !multi && result.error != ZkError::ok;
+  count(conn, refused ? OpCode::error : waiting.type, waiting.xid, waiting.asked, now);
   if (txn.header.type == OpCode::close_session) end(conn);
 }
 

@@ -13,7 +13,6 @@ namespace ottla::zk {
 
 namespace {
 
-constexpr int32_t kPingXid = -2;
 constexpr SessionOwner kHere = 0;
 // Ids of one connection: each access check looks at all of them.
 constexpr size_t kMaxAuthIds = 1000;
@@ -226,7 +225,7 @@ void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall
 
   Waiting waiting;
   waiting.type = type;
-  waiting.xid = type == OpCode::ping ? kPingXid : xid;
+  waiting.xid = xid;
   waiting.asked = Instant{now.ns - ms_to_ns(waited_ms)};
   if (is_large(frame.size())) waiting.large_bytes = static_cast<int64_t>(frame.size());
   bool of_session = type == OpCode::create_session || type == OpCode::close_session;

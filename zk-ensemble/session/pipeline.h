@@ -71,12 +71,12 @@ struct ConnectionInfo {
   Instant established;
   int64_t outstanding = 0;  // requests not answered yet
   int64_t packets_received = 0, packets_sent = 0;
-  int32_t last_cxid = -1;
-  int64_t last_zxid = -1;
+  int32_t last_cxid = 0;
+  int64_t last_zxid = 0;
   Instant last_response;
   int64_t last_latency_ms = 0;
   LatencyStats latency;
-  std::string_view last_op = "NA";  // "PING", "CREA", ...
+  std::string_view last_op = "null";  // none yet; "PING", "CREA", ..., "NA" for a refused write
 };
 
 class Pipeline final : private WatchSink {

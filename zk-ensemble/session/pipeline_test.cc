@@ -274,6 +274,46 @@ TEST_CASE("a connection that goes while its writes are on the way") {
   CHECK(s.pipeline.outstanding() == 0);
 }
 
+TEST_CASE("odd requests are answered as Apache answers them") {
+  Service s;
+  s.connect(1);
+  s.take(1);
+  // A multi of reads with a null path tells what it read before.
+  wire::Writer reads;
+  auto get_data = [&](bool null_path) {
+    reads.i32(static_cast<int32_t>(OpCode::get_data));
+    reads.boolean(false);
+    reads.i32(-1);
+    if (null_path)
+      reads.i32(-1);
+    else
+      put_string(reads, "/none");
+    reads.boolean(false);
+  };
+  get_data(false);
+  get_data(true);
+  reads.i32(-1);
+  reads.boolean(true);
+  reads.i32(-1);
+  s.request(1, 1, OpCode::multi_read, reads.take());
+  CHECK(s.take(1) == Frames{"000000010000000000000001fffffffb"
+                            "ffffffff00ffffff9bffffff9b"
+                            "ffffffff01ffffffff"});
+  // A negative count is an empty list, null is not.
+  wire::Writer lists;
+  lists.i64(0);
+  for (int32_t count : {-2, 0, INT32_MIN}) lists.i32(count);
+  s.request(1, -8, OpCode::set_watches, lists.take());
+  CHECK(s.headers(1) == Frames{"-8 1 0"});
+  // A ping is answered with its own xid and remembered with the client's; a refusal has no name.
+  s.request(1, 77, OpCode::ping);
+  CHECK(s.headers(1) == Frames{"-2 1 0"});
+  CHECK(s.pipeline.connections().front().last_cxid == 77);
+  CHECK(s.pipeline.connections().front().last_op == "PING");
+  s.request(1, 78, OpCode::remove, path_version_body("/none", -1));
+  CHECK(s.pipeline.connections().front().last_op == "NA");
+}
+
 TEST_CASE("any bytes: answered or closed, never more") {
   Prng prng(4242);
   Service s;

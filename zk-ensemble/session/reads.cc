@@ -13,6 +13,7 @@ namespace ottla::zk {
 
 namespace {
 
+constexpr int32_t kPingXid = -2;
 constexpr int64_t kSynthesized = -1;  // zxid of events that set_watches makes up
 
 void put_data(const Node& node, wire::Writer& out) {
@@ -52,7 +53,8 @@ bool blank_or_root(std::string_view prefix) {
 
 void Pipeline::answer_read(Conn& conn, OpCode type, int32_t xid, Bytes body, const AuthInfo& auth) {
   if (type == OpCode::ping) {
-    conn.end_frame(conn.begin_reply(xid, tree_.last_zxid(), ZkError::ok));
+    // Whatever xid the client chose.
+    conn.end_frame(conn.begin_reply(kPingXid, tree_.last_zxid(), ZkError::ok));
     return;
   }
   ++stats_.reads;
@@ -202,10 +204,14 @@ ZkError Pipeline::read_multi(Conn& conn, Bytes body, const AuthInfo& auth, wire:
     size_t from = in.position();
     std::optional<std::string_view> path = get_view(in);
     (void)in.boolean();
-    if (!in.ok() || !path) return ZkError::marshalling_error;
-    ops.push_back({type, body.subspan(from, in.position() - from - 1)});
+    if (!in.ok()) return ZkError::marshalling_error;
+    ops.push_back({type, path ? body.subspan(from, in.position() - from - 1) : Bytes()});
   }
   for (const One& one : ops) {
+    if (one.request.empty()) {  // a null path: what was read before it is told, and the error
+      finish();
+      return ZkError::marshalling_error;
+    }
     size_t at = out.size();
     out.i32(static_cast<int32_t>(one.type));
     out.boolean(false);
@@ -251,6 +257,7 @@ ZkError Pipeline::set_watches(Conn& conn, OpCode type, wire::Reader& in) {
   for (size_t i = 0; i < list_count; ++i) {
     int32_t count = in.i32();
     if (count == -1) continue;
+    count = std::max(count, 0);  // as Apache reads a negative count
     if (!in.claim_count(count, 4)) return ZkError::marshalling_error;
     lists[i].emplace(static_cast<size_t>(count));
     for (std::optional<std::string_view>& path : *lists[i]) path = get_view(in);

@@ -49,7 +49,7 @@ bool decode_acls(wire::Reader& in, AclList& acls) {
 bool decode_raw_acls(wire::Reader& in, std::vector<RawAcl>& acls) {
   acls.clear();
   int32_t count = in.i32();
-  if (count == -1) return in.ok();
+  if (count < 0) return in.ok();  // null; another negative count is no entry, as Apache reads it
   if (!in.claim_count(count, 12)) return false;
   acls.resize(static_cast<size_t>(count));
   for (RawAcl& acl : acls) {
@@ -207,6 +207,20 @@ std::string openssl_name(std::string algorithm) {
 // More than one request can bring; but "auth" stands for as many entries as the client has ids.
 constexpr size_t kMaxAcls = 1 << 16;
 
+// Apache looks for duplicates first, and trips over a null that it must compare: a scheme with an
+// earlier entry of the same permissions, an id with one of the same scheme too.
+static bool compares_null(const std::vector<RawAcl>& raw) {
+  std::set<int32_t> perms;
+  std::set<std::pair<int32_t, std::string_view>> schemes;
+  for (const RawAcl& acl : raw) {
+    if (!acl.scheme && perms.contains(acl.perms)) return true;
+    if (acl.scheme && !acl.id && schemes.contains({acl.perms, *acl.scheme})) return true;
+    perms.insert(acl.perms);
+    if (acl.scheme) schemes.insert({acl.perms, *acl.scheme});
+  }
+  return false;
+}
+
 ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
                        const CoreOptions& options, AclRef& into) {
   if (raw.empty()) return ZkError::invalid_acl;
@@ -215,6 +229,7 @@ ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
     into = open_acl();
     return ZkError::ok;
   }
+  if (compares_null(raw)) return ZkError::marshalling_error;
   auto list = std::make_shared<AclList>();
   auto before = [](const RawAcl* a, const RawAcl* b) {
     return std::tie(a->perms, a->scheme, a->id) < std::tie(b->perms, b->scheme, b->id);

@@ -91,6 +91,11 @@ TEST_CASE("normalising what a client gave") {
   CHECK(one({{31, "martian", "x"}}) == ZkError::invalid_acl);
   CHECK(one({{31, std::nullopt, "x"}}) == ZkError::invalid_acl);
   CHECK(one({{31, "world", std::nullopt}}) == ZkError::marshalling_error);
+  // A null is an error of its own where the search for duplicates must compare it.
+  CHECK(one({{31, "ip", "1.2.3"}, {31, "ip", std::nullopt}}) == ZkError::marshalling_error);
+  CHECK(one({{31, "ip", "1.2.3"}, {30, "ip", std::nullopt}}) == ZkError::invalid_acl);
+  CHECK(one({{31, "ip", "1.2.3"}, {31, std::nullopt, "x"}}) == ZkError::marshalling_error);
+  CHECK(one({{31, std::nullopt, "x"}, {31, "ip", "1.2.3"}}) == ZkError::invalid_acl);
   CHECK(one({{31, "digest", "x:"}}) == ZkError::invalid_acl);
   CHECK(one({{31, "digest", ":y"}}) == ZkError::ok);
   CHECK(one({{31, "digest", "a:b:c"}}) == ZkError::invalid_acl);
@@ -157,7 +162,13 @@ TEST_CASE("quota texts") {
   CHECK(track->count_hard_limit() == 9);
   CHECK(track->text() == "count=4,bytes=5=;byteHardLimit=7;countHardLimit=9");
   CHECK(QuotaTrack::parse("")->text() == "count=-1,bytes=-1");
-  CHECK(QuotaTrack::parse("count=,bytes=2")->count() == -1);
+  CHECK(QuotaTrack::parse("count==4,bytes=2")->count() == -1);
+  CHECK(QuotaTrack::parse("count=1,bytes=2,;,")->bytes() == 2);
+  CHECK(QuotaTrack::parse(";,")->count() == -1);
+  CHECK_FALSE(QuotaTrack::parse("count=,bytes=2"));
+  CHECK_FALSE(QuotaTrack::parse("count==,bytes=2"));
+  CHECK_FALSE(QuotaTrack::parse(",count=1"));
+  CHECK_FALSE(QuotaTrack::parse("count=+-1"));
   CHECK_FALSE(QuotaTrack::parse("count=x"));
   CHECK_FALSE(QuotaTrack::parse("count"));
   QuotaTrie trie;

@@ -12,6 +12,7 @@ struct Preparer::Op {
   std::optional<std::string> path;
   NodeData data;
   std::vector<RawAcl> acls;
+  bool acls_are_null = false;
   int32_t flags = 0;
   int32_t version = -1;
   int64_t ttl_ms = -1;
@@ -80,6 +81,7 @@ bool Preparer::decode_op(OpCode type, wire::Reader& in, Op& op) {
     case OpCode::create_ttl:
       op.path = get_nullable(in);
       op.data = get_nullable(in);
+      op.acls_are_null = wire::Reader(in).i32() == -1;
       decode_raw_acls(in, op.acls);
       op.flags = in.i32();
       if (type == OpCode::create_ttl) op.ttl_ms = in.i64();
@@ -91,7 +93,7 @@ bool Preparer::decode_op(OpCode type, wire::Reader& in, Op& op) {
       return in.ok();
     case OpCode::delete_container:
       op.path = get_nullable(in);
-      return in.ok();
+      return in.ok() && op.path;  // bytes, not a string: null does not decode
     case OpCode::set_data:
       op.path = get_nullable(in);
       op.data = get_nullable(in);
@@ -113,26 +115,40 @@ bool Preparer::decode_op(OpCode type, wire::Reader& in, Op& op) {
 
 // A multi's creates are promoted by their flags: 4 makes a container, 5 and 6 a TTL node, whatever
 // the operation's own type; and a createTTL without a TTL flag is a plain create.
-bool Preparer::decode_multi(wire::Reader& in, std::vector<Op>& ops) {
+Preparer::Multi Preparer::decode_multi(wire::Reader& in, std::vector<Op>& ops) {
+  bool reads = false;  // decode like the rest, and do not mix
   for (;;) {
     auto type = static_cast<OpCode>(in.i32());
     bool done = in.boolean();
     (void)in.i32();
-    if (!in.ok()) return false;
-    if (done) return true;
+    if (!in.ok()) return Multi::malformed;
+    if (done) return reads ? Multi::malformed : Multi::good;
+    if (type == OpCode::get_data || type == OpCode::get_children) {
+      (void)get_view(in);
+      (void)in.boolean();
+      reads = true;
+      if (!in.ok() || !ops.empty()) return Multi::malformed;
+      continue;
+    }
     bool allowed = is_create(type) || type == OpCode::remove || type == OpCode::set_data ||
                    type == OpCode::check;
     Op& op = ops.emplace_back();
-    if (!allowed || !decode_op(type, in, op)) return false;
-    if (!is_create(type)) continue;
+    if (!allowed || !decode_op(type, in, op)) return Multi::malformed;
+    if (!is_create(type)) {
+      if (reads) return Multi::malformed;
+      continue;
+    }
     if (type == OpCode::create_ttl) {
+      if (reads) return Multi::malformed;
       if (!is_ttl(op.flags)) op.ttl_ms = -1;
       op.type = is_ttl(op.flags)             ? OpCode::create_ttl
                 : op.flags == kFlagContainer ? OpCode::create_container
                                              : OpCode::create;
       continue;
     }
-    if (!valid_flags(op.flags) || is_ttl(op.flags)) return false;
+    if (!valid_flags(op.flags)) return Multi::malformed;
+    if (op.acls_are_null) return Multi::not_proposed;
+    if (is_ttl(op.flags) || reads) return Multi::malformed;
     if (op.flags == kFlagContainer) op.type = OpCode::create_container;
   }
 }
@@ -140,7 +156,7 @@ bool Preparer::decode_multi(wire::Reader& in, std::vector<Op>& ops) {
 bool Preparer::is_well_formed_multi(Bytes body) {
   wire::Reader in(body);
   std::vector<Op> ops;
-  return decode_multi(in, ops);
+  return decode_multi(in, ops) == Multi::good;
 }
 
 // --------------------------------------------------------------------------------- requests
@@ -155,20 +171,24 @@ std::optional<Txn> Preparer::prepare(const WriteRequest& request, int64_t wall_m
   OTTLA_CHECK(is_write(request.type));
   wire::Reader in(request.body);
   Op op;
-  if (request.type != OpCode::multi && !decode_op(request.type, in, op)) return std::nullopt;
+  if (request.type == OpCode::multi) return prepare_multi(request, wall_ms);
+  if (!decode_op(request.type, in, op)) return std::nullopt;
   Context context =
       begin(request.session, request.cxid, request.auth, request.session_error, wall_ms);
-  if (request.type == OpCode::multi) return prepare_multi(request, context);
   TxnBody body;
   ZkError error = prepare_op(op, context, body);
   return error == ZkError::ok ? finish(context, request.type, std::move(body))
                               : refuse(context, error);
 }
 
-Txn Preparer::prepare_multi(const WriteRequest& request, Context& context) {
+std::optional<Txn> Preparer::prepare_multi(const WriteRequest& request, int64_t wall_ms) {
   wire::Reader in(request.body);
   std::vector<Op> ops;
-  if (!decode_multi(in, ops)) return refuse(context, ZkError::marshalling_error);
+  Multi decoded = decode_multi(in, ops);
+  if (decoded == Multi::not_proposed) return std::nullopt;
+  Context context =
+      begin(request.session, request.cxid, request.auth, request.session_error, wall_ms);
+  if (decoded == Multi::malformed) return refuse(context, ZkError::marshalling_error);
   for (const Op& op : ops)
     if (!op.path) return refuse(context, ZkError::marshalling_error);
   uint64_t digest_before = overlay_.digest();
@@ -396,7 +416,6 @@ ZkError Preparer::prepare_remove(Op& op, const Context& context, TxnBody& into) 
 // No session, permission or version is asked for: this is how the server itself removes what is
 // due.
 ZkError Preparer::prepare_remove_container(Op& op, const Context& context, TxnBody& into) {
-  if (!op.path) return ZkError::marshalling_error;
   if (!has_parent_syntax(*op.path) || special_path(*op.path)) return ZkError::bad_arguments;
   ChangeRecord parent, node;
   if (!overlay_.lookup(*op.path, node)) return ZkError::no_node;
@@ -473,7 +492,8 @@ ZkError Preparer::check_quota(std::string_view path, int64_t bytes, int64_t coun
   auto track_at = [&](const std::string& at, bool& found) {
     const Node* node = tree_.find(at);
     found = node != nullptr;
-    return found ? QuotaTrack::parse(as_text(node->data())) : std::nullopt;
+    if (!found || node->data_is_null()) return std::optional<QuotaTrack>();
+    return QuotaTrack::parse(as_text(node->data()));
   };
   bool found = false;
   std::optional<QuotaTrack> limit = track_at(quota_limit_path(covering), found);

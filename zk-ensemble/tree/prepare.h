@@ -55,7 +55,10 @@ class Preparer {
   struct Op;       // one operation as it was sent
   struct Context;  // what all operations of a request share
   static bool decode_op(OpCode type, wire::Reader& in, Op& op);
-  static bool decode_multi(wire::Reader& in, std::vector<Op>& ops);
+  // What does not decode is an error transaction, but for a create with a null ACL list, which
+  // Apache trips over before it takes a zxid.
+  enum class Multi { good, malformed, not_proposed };
+  static Multi decode_multi(wire::Reader& in, std::vector<Op>& ops);
 
   ZkError prepare_op(Op& op, const Context& context, TxnBody& into);
   ZkError prepare_create(Op& op, const Context& context, TxnBody& into);
@@ -64,7 +67,7 @@ class Preparer {
   ZkError prepare_set_data(Op& op, const Context& context, TxnBody& into);
   ZkError prepare_set_acl(Op& op, const Context& context, TxnBody& into);
   ZkError prepare_check(Op& op, const Context& context, TxnBody& into);
-  Txn prepare_multi(const WriteRequest& request, Context& context);
+  std::optional<Txn> prepare_multi(const WriteRequest& request, int64_t wall_ms);
 
   bool allows(const ChangeRecord& record, int32_t perms, const Context& context) const;
   ZkError check_quota(std::string_view path, int64_t bytes, int64_t count) const;

@@ -62,6 +62,52 @@ TEST_CASE("which error wins") {
   CHECK(h.preparer.last_zxid() == before);  // never proposed
 }
 
+TEST_CASE("a negative count of ACLs is an empty list") {
+  TreeHarness h;
+  wire::Writer body;
+  put_string(body, "/a");
+  put_string(body, "");
+  body.i32(-100663295);
+  body.i32(0);
+  CHECK(h.prepare(OpCode::create, body.take()) == ZkError::invalid_acl);
+  CHECK(h.preparer.last_zxid() == 1);
+}
+
+TEST_CASE("a container's removal with a null path is never proposed") {
+  TreeHarness h;
+  wire::Writer null_path;
+  null_path.i32(-1);
+  CHECK(h.prepare(OpCode::delete_container, null_path.take()) == ZkError::marshalling_error);
+  CHECK(h.preparer.last_zxid() == 0);
+}
+
+TEST_CASE("a multi's create with a null ACL list is never proposed") {
+  TreeHarness h;
+  wire::Writer null_acls;
+  put_string(null_acls, "/a");
+  put_string(null_acls, "");
+  null_acls.i32(-1);
+  null_acls.i32(0);
+  Buffer body = null_acls.take();
+  int64_t before = h.preparer.last_zxid();
+  CHECK(h.prepare(OpCode::multi, MultiBody().add(OpCode::create, body).take()) ==
+        ZkError::marshalling_error);
+  CHECK(h.preparer.last_zxid() == before);
+  CHECK(h.prepare(OpCode::create, body) == ZkError::invalid_acl);
+  // Reads before it decode; that they do not belong there is found later.
+  wire::Writer read;
+  put_string(read, "/a");
+  read.boolean(false);
+  Buffer get = read.take();
+  Buffer mixed = MultiBody().add(OpCode::get_data, get).add(OpCode::create, body).take();
+  CHECK(h.prepare(OpCode::multi, mixed) == ZkError::marshalling_error);
+  CHECK(h.preparer.last_zxid() == before + 1);  // by the plain create above
+  // What does not decode before it is an error transaction.
+  Buffer bad = MultiBody().add(OpCode::sync, body).add(OpCode::create, body).take();
+  CHECK(h.prepare(OpCode::multi, bad) == ZkError::marshalling_error);
+  CHECK(h.preparer.last_zxid() == before + 2);
+}
+
 TEST_CASE("sequence names count creates") {
   TreeHarness h;
   h.run(OpCode::create, create_body("/q"));

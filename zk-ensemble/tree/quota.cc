@@ -23,6 +23,8 @@ std::vector<std::string_view> parts_of(std::string_view path) {
 
 std::optional<QuotaTrack> QuotaTrack::parse(std::string_view text) {
   QuotaTrack track;
+  // Separators at the end mean nothing; one at the start is a pair without a value.
+  while (!text.empty() && (text.back() == ',' || text.back() == ';')) text.remove_suffix(1);
   while (!text.empty()) {
     size_t end = std::min(text.find_first_of(",;"), text.size());
     std::string_view pair = text.substr(0, end);
@@ -31,10 +33,13 @@ std::optional<QuotaTrack> QuotaTrack::parse(std::string_view text) {
     size_t equals = pair.find('=');
     if (equals == std::string_view::npos) return std::nullopt;
     std::string_view key = pair.substr(0, equals), value = pair.substr(equals + 1);
-    value = value.substr(0, value.find('='));  // "bytes=5=" is how old parsers are kept happy
+    // "bytes=5=" is how old parsers are kept happy; "bytes=" and "bytes==" have no value at all,
+    // "bytes==5" has an empty one.
+    if (value.find_first_not_of('=') == std::string_view::npos) return std::nullopt;
+    value = value.substr(0, value.find('='));
     int64_t number = -1;
     if (!value.empty()) {
-      if (value.front() == '+') value.remove_prefix(1);
+      if (value.front() == '+' && value.size() > 1 && value[1] != '-') value.remove_prefix(1);
       auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), number);
       if (error != std::errc() || stop != value.data() + value.size()) return std::nullopt;
     }
