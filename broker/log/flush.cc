@@ -67,7 +67,8 @@ void PartitionLog::start_flush() {
   last_flush_wall_ms_ = world_.loop.wall_ms();
   auto alive = std::weak_ptr<int>(alive_);
   if (steps.size() == 1 && steps[0].files.size() == 1 && !names) {
-    steps[0].files[0]->sync([this, alive, target](Result<void> result) {
+    flushing_file_ = steps[0].files[0];
+    flushing_file_->sync([this, alive, target](Result<void> result) {
       if (!alive.expired()) flush_done(target, std::move(result));
     });
     return;
@@ -94,6 +95,7 @@ void PartitionLog::start_flush() {
 
 void PartitionLog::flush_done(int64_t target, Result<void> result) {
   flushing_ = false;
+  flushing_file_.reset();
   if (closed_) {
     if (!result && closing_) closing_->result = std::move(result);
     if (closing_) close_now();
@@ -170,10 +172,14 @@ Result<std::vector<std::shared_ptr<rt::File>>> PartitionLog::files_to_close() {
     // Apache's broker reads a segment without an index file again, and logs an error for it.
     OTTLA_TRY(active().offset_index().create_missing());
     OTTLA_TRY(active().time_index().create_missing());
+    closing_->names = true;
   }
   for (auto& [base, segment] : segments_) {
     for (SparseIndex* index : {&segment->offset_index(), &segment->time_index()})
-      if (index->dirty()) files.push_back(index->file());
+      if (index->dirty()) {
+        files.push_back(index->file());
+        closing_->names = true;  // it may be new, and a clean start would miss it
+      }
     closing_->names |= segment->name_dirty;
     if (!segment->log_dirty) continue;
     OTTLA_ASSIGN(auto file, segment->file());

@@ -261,6 +261,12 @@ LogManager::Dir* LogManager::pick_dir(const TopicPartition& tp) {
   return best;
 }
 
+bool LogManager::has_offline_dir() const {
+  for (const LogDirInfo& dir : dirs())
+    if (!dir.online) return true;
+  return false;
+}
+
 Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,
                                                 const std::string& topic_id) {
   if (PartitionLog* log = find(tp)) {

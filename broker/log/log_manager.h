@@ -70,6 +70,8 @@ class LogManager {
   PartitionLog* find(const TopicPartition& tp);  // null when not here or offline
   // True when the partition lies in a directory that went offline: answer kafka_storage_error.
   bool is_offline(const TopicPartition& tp) const;
+  // A directory that could not be read at the start may hold partitions that nobody knows of.
+  bool has_offline_dir() const;
   enum class DirState { unknown, offline, online };
   static constexpr size_t kMaxPreferred = 100'000;  // wishes for partitions that may never come
   DirState dir_state(const std::string& path) const;

@@ -277,6 +277,7 @@ class PartitionLog {
   int64_t last_flush_wall_ms_ = 0;
   bool flush_posted_ = false;
   bool flushing_ = false;
+  std::shared_ptr<rt::File> flushing_file_;  // kept while it is synced, also when its segment goes
   uint64_t unflushed_bytes_ = 0;       // appended since the last flush began
   uint64_t flushing_bytes_ = 0;        // of the flush that runs
   uint64_t uncheckpointed_bytes_ = 0;  // flushed since on_flushed was called

@@ -2,6 +2,7 @@
 // end; what a kill left is read from the recovery point on and cut at the first batch that is not
 // sound. Source: Kafka documentation, "Log" (recovery); KIP-101 for epochs.
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "broker/log/names.h"
@@ -118,14 +119,15 @@ class LogRecovery {
       OTTLA_ASSIGN(rt::FileInfo info, disk_.stat(path(name)));
       log_.segments_[*base] = std::make_shared<Segment>(disk_, log_.dir_, *base, info.size, now);
     }
-    for (const auto& [base, segment] : log_.segments_)
-      if (segment->size() > 0) unindexed_.insert(base);
+    std::map<int64_t, int> index_files;
     for (const std::string& name : names)
       for (const char* suffix : {kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
         auto base = offset_of_name(name, suffix);
         if (base && !log_.segments_.contains(*base)) OTTLA_TRY(disk_.remove(path(name)));
-        if (base && suffix == kIndexSuffix) unindexed_.erase(*base);
+        if (base && suffix != kTxnIndexSuffix) ++index_files[*base];
       }
+    for (const auto& [base, segment] : log_.segments_)
+      if (segment->size() > 0 && index_files[base] < 2) unindexed_.insert(base);
     return {};
   }
 
@@ -222,8 +224,16 @@ class LogRecovery {
 
   Result<Segment::Recovered> recover_segment(Segment& segment, int64_t point) {
     segment.name_dirty = true;
-    return segment.recover(point, log_.config_.index_interval_bytes, !log_.config_.cleanup_compact,
-                           [this](const ScannedBatch& batch) { learn_epoch(batch); });
+    OTTLA_ASSIGN(auto recovered,
+                 segment.recover(point, log_.config_.index_interval_bytes,
+                                 !log_.config_.cleanup_compact,
+                                 [this](const ScannedBatch& batch) { learn_epoch(batch); }));
+    // The last life may have ended with a sync that failed: what it covered is shown by the kernel,
+    // taken for written, and would not be written by the next sync. Where acknowledgements wait for
+    // syncs it is written once more.
+    if (log_.config_.flush_messages != INT64_MAX)
+      OTTLA_TRY(segment.write_again(recovered.untrusted_position));
+    return recovered;
   }
 
   void learn_epoch(const ScannedBatch& batch) {
@@ -270,7 +280,8 @@ class LogRecovery {
     log_.hw_ = std::clamp(options_.high_watermark, log_.log_start_offset_, log_.leo_);
     bool changed = log_.epochs_.truncate_from_end(log_.leo_ + 1);
     changed |= log_.epochs_.truncate_from_start(log_.log_start_offset_);
-    if (changed || epochs_changed_) log_.epochs_changed();
+    bool again = !options_.clean_shutdown && log_.config_.flush_messages != INT64_MAX;
+    if (changed || epochs_changed_ || again) log_.epochs_changed();
   }
 
   void report(uint64_t done, uint64_t total) {
@@ -289,7 +300,7 @@ class LogRecovery {
   int64_t newest_snapshot_ = INT64_MAX;
   bool epochs_changed_ = false;
   bool epochs_lost_ = false;
-  std::set<int64_t> unindexed_;  // bases of segments without an offset index
+  std::set<int64_t> unindexed_;  // bases of segments without both index files
 };
 
 PartitionLog::PartitionLog(rt::World world, Options options)

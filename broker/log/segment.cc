@@ -287,6 +287,7 @@ Result<Segment::Recovered> Segment::recover(int64_t trusted_offset, int32_t inde
   int64_t last_offset = base_offset_ - 1;
   BatchScanner scanner(*log, 0, size_);
   uint64_t good_end = 0;
+  std::optional<uint64_t> untrusted;  // position of the first batch that may not be durable
   while (true) {
     // Below the trusted offset all was synced: headers suffice to index it.
     auto read = last_offset + 1 < trusted_offset ? scanner.next() : scanner.next_verified();
@@ -299,9 +300,11 @@ Result<Segment::Recovered> Segment::recover(int64_t trusted_offset, int32_t inde
                          index_interval_bytes));
     see(*batch);
     last_offset = batch->last_offset;
+    if (last_offset >= trusted_offset && !untrusted) untrusted = batch->position;
     good_end = scanner.position();
   }
   recovered.next_offset = last_offset + 1;
+  recovered.untrusted_position = untrusted.value_or(good_end);
   recovered.truncated_bytes = size_ - good_end;
   if (recovered.truncated_bytes > 0) {
     OTTLA_TRY(log->truncate(good_end));
@@ -311,6 +314,21 @@ Result<Segment::Recovered> Segment::recover(int64_t trusted_offset, int32_t inde
   }
   log_dirty = true;
   return recovered;
+}
+
+Result<void> Segment::write_again(uint64_t from) {
+  constexpr uint64_t kChunk = 1 << 20;
+  OTTLA_ASSIGN(auto log, file());
+  Buffer chunk(kChunk);
+  for (uint64_t at = from; at < size_;) {
+    MutBytes room = chunk.mutable_bytes().first(std::min(kChunk, size_ - at));
+    OTTLA_ASSIGN(size_t got, log->read_at(at, room));
+    if (got == 0) return fail(Errc::corrupt, path(kLogSuffix) + " is shorter than it was");
+    OTTLA_TRY(log->write_at(at, Bytes(room.first(got))));
+    at += got;
+  }
+  log_dirty = true;
+  return {};
 }
 
 Result<void> Segment::check_indexes(int32_t index_interval_bytes) {

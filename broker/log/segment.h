@@ -59,9 +59,12 @@ class Segment {
   struct Recovered {
     uint64_t truncated_bytes = 0;
     int64_t next_offset = 0;
+    uint64_t untrusted_position = 0;  // behind it nothing was known to be durable
   };
   Result<Recovered> recover(int64_t trusted_offset, int32_t index_interval_bytes, bool dense,
                             const std::function<void(const ScannedBatch&)>& see);
+  // Writes what lies behind `from` once more, as it is read.
+  Result<void> write_again(uint64_t from);
   // A cheap look at index files that a clean shutdown left; rebuilds them when they cannot be
   // right.
   Result<void> check_indexes(int32_t index_interval_bytes);

@@ -91,6 +91,10 @@ ErrorCode ReplicaManager::apply_one(
   }
   if (!is_replica) return ErrorCode::unknown_topic_or_partition;
 
+  // Not new and not here: it may lie in a directory that is offline, with all its records. Another
+  // one, empty, in the next directory would hide them.
+  if (!state.is_new && known == nullptr && logs_.find(tp) == nullptr && logs_.has_offline_dir())
+    return ErrorCode::kafka_storage_error;
   auto log = logs_.get_or_create(tp, id_text);
   if (!log) {
     log::error(kLog, "cannot create the partition's log", "partition={} why={}", tp.to_string(),

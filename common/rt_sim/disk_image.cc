@@ -101,8 +101,9 @@ void Inode::resize(uint64_t size) {
   resized = true;
 }
 
-SyncImage begin_sync(const Inode& file) {
+SyncImage begin_sync(Inode& file) {
   SyncImage image;
+  image.number = ++file.syncs_begun;
   image.size = file.bytes.size();
   for (uint64_t sector : file.dirty)
     if (!file.limbo.contains(sector)) image.sectors.emplace(sector, sector_of(file.bytes, sector));
@@ -110,17 +111,23 @@ SyncImage begin_sync(const Inode& file) {
 }
 
 void finish_sync(Inode& file, const SyncImage& image) {
-  file.durable.resize(image.size, '\0');
+  bool newest = image.number > file.size_synced_by;
+  uint64_t size = newest ? image.size : file.durable.size();
+  if (newest) file.size_synced_by = image.number;
+  file.durable.resize(size, '\0');
   for (const auto& [sector, content] : image.sectors) {
+    uint64_t& synced_by = file.synced_by[sector];
+    if (synced_by > image.number) continue;
+    synced_by = image.number;
     std::string whole = content;
-    if (sector * kSector < image.size)
-      whole.resize(std::min(kSector, image.size - sector * kSector), '\0');
+    if (sector * kSector < size)
+      whole.resize(std::min(kSector, size - sector * kSector), '\0');
     else
       whole.clear();
     put_sector(file.durable, sector, whole);
     if (sector_of(file.bytes, sector) == content) file.dirty.erase(sector);
   }
-  file.durable.resize(image.size, '\0');
+  file.durable.resize(size, '\0');
   file.resized = file.durable.size() != file.bytes.size();
 }
 

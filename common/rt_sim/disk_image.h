@@ -37,6 +37,9 @@ struct Inode {
   std::set<uint64_t> dirty;  // sectors written since
   std::set<uint64_t> limbo;  // of them, those that a failed sync gave up
   bool resized = false;      // size changed since
+  // Syncs overlap: what a later one made durable, one that began before and ends after leaves.
+  uint64_t syncs_begun = 0, size_synced_by = 0;
+  std::map<uint64_t, uint64_t> synced_by;  // sector -> the number of the sync
 
   std::map<std::string, std::shared_ptr<Inode>> entries;  // current
   std::map<std::string, std::shared_ptr<Inode>> durable_entries;
@@ -48,10 +51,11 @@ using InodePtr = std::shared_ptr<Inode>;
 
 // The content that a sync started on; becomes durable when the sync ends.
 struct SyncImage {
+  uint64_t number = 0;
   std::map<uint64_t, std::string> sectors;
   uint64_t size = 0;
 };
-SyncImage begin_sync(const Inode& file);
+SyncImage begin_sync(Inode& file);
 void finish_sync(Inode& file, const SyncImage& image);
 void fail_sync(Inode& file, const SyncImage& image);
 
