@@ -125,7 +125,7 @@ class Trial {
     if (!opened) return fail("open: " + opened.error().context);
     manager_ = std::move(*opened);
     // As the broker: what may lie in a directory that is offline is not made anew elsewhere.
-    if (faulty_ && !manager_->dirs()[0].online) return;
+    if (manager_->find({"t", 0}) == nullptr && manager_->has_offline_dir()) return;
     auto log = manager_->get_or_create({"t", 0}, "AAAAAAAAAAAAAAAAAAAAAQ");
     if (!log && faulty_) return check_offline();
     if (!log) return fail("create: " + log.error().context);
@@ -135,6 +135,7 @@ class Trial {
 
   // The second partition lies in the second directory, which may fail alone.
   void start_other() {
+    if (manager_->find({"t", 1}) == nullptr && manager_->has_offline_dir()) return;
     auto log = manager_->get_or_create({"t", 1}, "AAAAAAAAAAAAAAAAAAAAAQ");
     if (!log && faulty_) return;
     if (!log) return fail("create t-1: " + log.error().context);
