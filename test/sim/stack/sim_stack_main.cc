@@ -269,24 +269,10 @@ class Run {
       return simulator_.reset_connections("broker", prng_.chance(0.5) ? "zk" : some_client());
     if (dice < 88) return consumers_[prng_.below(consumers_.size())]->vanish();
     if (dice < 95 && flushes_) return break_disk();
-    if (dice < 96)
+    if (dice < 97)
       return simulator_.set_wall_skew(prng_.chance(0.5) ? "broker" : "zk",
                                       prng_.between(-7200'000, 7200'000));
-    if (dice < 97)
-      return simulator_.set_clock_drift(prng_.chance(0.5) ? "broker" : "zk",
-                                        prng_.between(-50'000, 50'000));
-    if (dice < 99) return stand_still();
     stop_ensemble_and_broker();
-  }
-
-  // Longer than the session lives, sometimes: the broker wakes up as one that was given up (rows 13,
-  // 15, 29).
-  void stand_still() {
-    uint64_t who = prng_.below(10);
-    simulator_.pause(who < 6 ? "broker" : who < 8 ? "zk" : some_client(),
-                     prng_.between(1, 3 * session_timeout_ms_) * kMs);
-    if (prng_.chance(0.3)) return;
-    pass(prng_.between(1, 3 * session_timeout_ms_));
   }
 
   void stop_broker(bool power) {
