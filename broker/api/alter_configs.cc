@@ -23,7 +23,7 @@ using kmsg::ErrorCode;
 namespace {
 
 constexpr log::Room kLog{"broker.api"};
-constexpr int8_t kTopic = 2, kBroker = 4, kBrokerLogger = 8, kClientMetrics = 16, kGroup = 32;
+constexpr int8_t kTopic = 2, kBroker = 4, kBrokerLogger = 8, kClientMetrics = 16;
 
 struct Resource {
   int8_t type = 0;
@@ -218,11 +218,9 @@ void start(CallPtr call, Resource& resource) {
         alter_loggers(resource.alterations);
       return step(std::move(call));
     case kClientMetrics:
-    case kGroup:
       refuse(resource, ErrorCode::invalid_request,
-             fmt::format("AlterConfigs is only supported for topics and brokers, but resource type "
-                         "is {}",
-                         resource.type == kGroup ? "GROUP" : "CLIENT_METRICS"));
+             "AlterConfigs is only supported for topics and brokers, but resource type is "
+             "CLIENT_METRICS");
       return step(std::move(call));
     default:
       break;

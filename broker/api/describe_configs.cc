@@ -150,13 +150,28 @@ void step(std::shared_ptr<Call> call) {
       refuse(result, ErrorCode::invalid_request,
              "Config type client-metrics is only supported on KRaft clusters");
       break;
-    default:
-      refuse(result, ErrorCode::invalid_request,
-             std::string(kmsg::error_message(ErrorCode::invalid_request)));
+    default:  // refuses_all() left none
       break;
   }
   call->response.results.push_back(std::move(result));
   step(std::move(call));
+}
+
+// A kind of resource that cannot be described fails the whole request.
+bool refuses_all(const kmsg::DescribeConfigsRequest& asked, Response& response) {
+  auto is_known = [](const Resource& resource) {
+    int8_t type = resource.resource_type;
+    return type == kTopic || type == kBroker || type == kBrokerLogger || type == kClientMetrics;
+  };
+  if (std::all_of(asked.resources.begin(), asked.resources.end(), is_known)) return false;
+  for (const Resource& resource : asked.resources) {
+    auto& result = response.results.emplace_back();
+    result.resource_type = resource.resource_type;
+    result.resource_name = resource.resource_name;
+    refuse(result, ErrorCode::invalid_request,
+           std::string(kmsg::error_message(ErrorCode::invalid_request)));
+  }
+  return true;
 }
 
 }  // namespace
@@ -165,6 +180,7 @@ void handle_describe_configs(ApiContext& context, RequestPtr request) {
   auto call = std::make_shared<Call>(Call{context, nullptr, {}, {}, 0});
   if (!decode(*request, call->asked)) return;
   call->request = std::move(request);
+  if (refuses_all(call->asked, call->response)) return call->request->reply(call->response);
   step(std::move(call));
 }
 

@@ -104,6 +104,8 @@ void handle_find_coordinator(ApiContext& context, RequestPtr request) {
   for (const std::string& key : asked.coordinator_keys) {
     Response::Coordinator found = find(context, *request, asked.key_type, key);
     found.key = key;
+    // Only a type that nobody knows is told in words from here on.
+    if (asked.key_type >= kGroup && asked.key_type <= kShare) found.error_message = "";
     response.coordinators.push_back(std::move(found));
   }
   request->reply(response);

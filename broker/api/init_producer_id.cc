@@ -19,10 +19,10 @@ void handle_init_producer_id(ApiContext& context, RequestPtr request) {
     response.producer_epoch = -1;
     request->reply(response);
   };
+  const bool half = (asked.producer_id == -1) != (asked.producer_epoch == -1);
+  if (half) return refuse(ErrorCode::invalid_request);
   if (asked.transactional_id) {
     if (asked.transactional_id->empty()) return refuse(ErrorCode::invalid_request);
-    bool half = (asked.producer_id == -1) != (asked.producer_epoch == -1);
-    if (half) return refuse(ErrorCode::invalid_request);
     if (asked.transaction_timeout_ms <= 0 ||
         asked.transaction_timeout_ms > context.config.transaction_max_timeout_ms)
       return refuse(ErrorCode::invalid_transaction_timeout);

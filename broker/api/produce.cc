@@ -27,23 +27,39 @@ bool is_transactional(Bytes records) {
          BatchView(records).transactional();
 }
 
+// What fails a request as a whole, by a look at the first batch of each partition: one that cannot
+// be walked, then one of a transaction where there is none.
+ErrorCode refuse_all(const kmsg::ProduceRequest& asked, std::optional<std::string>& message) {
+  bool transactional = false;
+  for (const auto& topic : asked.topic_data)
+    for (const auto& partition : topic.partition_data) {
+      BatchCursor cursor(partition.records.bytes);
+      if (auto first = cursor.next()) transactional |= is_transactional(first->bytes);
+      if (!cursor.corrupt()) continue;
+      if (std::string why = cursor.corruption(); !why.empty()) message = std::move(why);
+      return ErrorCode::corrupt_message;
+    }
+  if (transactional && !asked.transactional_id)
+    return ErrorCode::transactional_id_authorization_failed;
+  return ErrorCode::none;
+}
+
 // What refuses a partition before its log is asked.
 void refuse_before_append(ApiContext& context, const Request& request,
                           const kmsg::ProduceRequest& asked, const std::string& topic,
                           const kmsg::Records& records, Response::PartitionProduceResponse& entry) {
-  if (asked.acks < -1 || asked.acks > 1) {
-    entry.error_code = ErrorCode::invalid_required_acks;
+  if (context.metadata().partition(topic, entry.index) == nullptr) {
+    entry.error_code = ErrorCode::unknown_topic_or_partition;
   } else if (is_internal_topic(topic) && request.client_id_text() != "__admin_client" &&
              context.replicas.find(topic, entry.index) != nullptr) {
     entry.error_code = ErrorCode::invalid_topic_exception;
   } else if (records.is_null) {
     entry.error_code = ErrorCode::invalid_record;
-  } else if (is_transactional(records.bytes) && !asked.transactional_id) {
-    entry.error_code = ErrorCode::transactional_id_authorization_failed;
   } else {
     SetCheck check = check_produce_set(request.version(), records.bytes);
     entry.error_code = to_error_code(check.refusal);
-    if (!check.message.empty()) entry.error_message = std::move(check.message);
+    if (check.refusal == Refusal::none && (asked.acks < -1 || asked.acks > 1))
+      entry.error_code = ErrorCode::invalid_required_acks;
   }
 }
 
@@ -102,6 +118,8 @@ void handle_produce(ApiContext& context, RequestPtr request) {
   if (!decode(*request, asked)) return;
   auto call = std::make_unique<Call>();
   call->acked = asked.acks != 0;
+  std::optional<std::string> why;
+  const ErrorCode all = refuse_all(asked, why);
   std::vector<AppendTarget> targets;
   call->response.responses.reserve(asked.topic_data.size());
   for (auto& topic : asked.topic_data) {
@@ -112,7 +130,10 @@ void handle_produce(ApiContext& context, RequestPtr request) {
       auto& entry = answer.partition_responses.emplace_back();
       entry.index = partition.index;
       entry.base_offset = -1;
-      refuse_before_append(context, *request, asked, topic.name, partition.records, entry);
+      entry.error_code = all;
+      entry.error_message = why;
+      if (all == ErrorCode::none)
+        refuse_before_append(context, *request, asked, topic.name, partition.records, entry);
       if (entry.error_code != ErrorCode::none) {
         call->failed = true;
         continue;

@@ -21,11 +21,18 @@ using kmsg::ErrorCode;
 
 namespace {
 
-constexpr const char* kNoAuthorizer = "No Authorizer is configured on the broker";
+constexpr const char* kNoAuthorizer = "No Authorizer is configured.";
 constexpr const char* kAnonymous = "ANONYMOUS";
 
-// Resource types, operations and permission types that name something: 0 and 1 are UNKNOWN and ANY.
-bool names_something(int8_t type) { return type > 1; }
+// What makes an ACL request malformed, which ends its connection: an UNKNOWN anywhere, and in
+// version 0 a pattern other than those it was made for. Numbers that name nothing pass.
+constexpr int8_t kUnknown = 0, kAny = 1, kLiteral = 3;
+bool is_malformed_filter(int16_t version, int8_t resource, int8_t pattern, int8_t operation,
+                         int8_t permission) {
+  if (version == 0 && pattern != kLiteral && pattern != kAny) return true;
+  return resource == kUnknown || pattern == kUnknown || operation == kUnknown ||
+         permission == kUnknown;
+}
 
 }  // namespace
 
@@ -49,9 +56,12 @@ void handle_sasl_authenticate(ApiContext&, RequestPtr request) {
 void handle_describe_acls(ApiContext&, RequestPtr request) {
   kmsg::DescribeAclsRequest asked;
   if (!decode(*request, asked)) return;
+  if (is_malformed_filter(request->version(), asked.resource_type_filter, asked.pattern_type_filter,
+                          asked.operation, asked.permission_type))
+    return request->close();
   kmsg::DescribeAclsResponse response;
   response.error_code = ErrorCode::security_disabled;
-  response.error_message = kNoAuthorizer;
+  response.error_message = "No Authorizer is configured on the broker";
   request->reply(response);
 }
 
@@ -60,9 +70,9 @@ void handle_create_acls(ApiContext&, RequestPtr request) {
   if (!decode(*request, asked)) return;
   kmsg::CreateAclsResponse response;
   for (const auto& creation : asked.creations) {
-    // A binding of an unknown kind makes the request itself malformed.
-    if (!names_something(creation.resource_type) || !names_something(creation.operation) ||
-        !names_something(creation.permission_type))
+    if (is_malformed_filter(request->version(), creation.resource_type,
+                            creation.resource_pattern_type, creation.operation,
+                            creation.permission_type))
       return request->close();
     auto& result = response.results.emplace_back();
     result.error_code = ErrorCode::security_disabled;
@@ -75,7 +85,10 @@ void handle_delete_acls(ApiContext&, RequestPtr request) {
   kmsg::DeleteAclsRequest asked;
   if (!decode(*request, asked)) return;
   kmsg::DeleteAclsResponse response;
-  for (size_t i = 0; i < asked.filters.size(); ++i) {
+  for (const auto& filter : asked.filters) {
+    if (is_malformed_filter(request->version(), filter.resource_type_filter,
+                            filter.pattern_type_filter, filter.operation, filter.permission_type))
+      return request->close();
     auto& result = response.filter_results.emplace_back();
     result.error_code = ErrorCode::security_disabled;
     result.error_message = kNoAuthorizer;

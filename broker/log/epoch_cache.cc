@@ -40,7 +40,8 @@ std::optional<int32_t> EpochCache::epoch_for_offset(int64_t offset) const {
 }
 
 EpochEnd EpochCache::end_offset_for(int32_t epoch, int64_t leo) const {
-  if (epoch < 0 || entries_.empty()) return {};
+  // Only -1 says "no epoch"; any other number below the first is answered as such.
+  if (epoch == -1 || entries_.empty()) return {};
   if (epoch == entries_.back().epoch) return {epoch, leo};
   auto higher =
       std::upper_bound(entries_.begin(), entries_.end(), epoch,

@@ -396,6 +396,8 @@ TEST_CASE("leader epochs answer as Kafka's do") {
   CHECK(cache.assign(2, 5));
   CHECK(cache.assign(4, 8));
   CHECK_FALSE(cache.assign(4, 9));
+  CHECK(cache.end_offset_for(-1, 20) == EpochEnd{});
+  CHECK(cache.end_offset_for(-7, 20) == EpochEnd{-7, 5});
   CHECK(cache.end_offset_for(1, 20) == EpochEnd{1, 5});
   CHECK(cache.end_offset_for(2, 20) == EpochEnd{2, 8});
   CHECK(cache.end_offset_for(3, 20) == EpochEnd{2, 8});

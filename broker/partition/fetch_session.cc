@@ -57,9 +57,9 @@ FetchContext FetchSessionCache::begin(FetchSessionRequest request, int64_t now_m
   };
   Session* session = find(request.session_id);
   if (session == nullptr) return failed(ErrorCode::fetch_session_id_not_found);
+  if (session->epoch != request.epoch) return failed(ErrorCode::invalid_fetch_session_epoch);
   if (session->topic_ids != request.topic_ids)
     return failed(ErrorCode::fetch_session_topic_id_error);
-  if (session->epoch != request.epoch) return failed(ErrorCode::invalid_fetch_session_epoch);
 
   for (FetchPartition& asked : request.partitions) {
     Key key = key_of(asked.topic_id, asked.topic, asked.partition);
@@ -130,7 +130,6 @@ FetchSessionCache::Finished FetchSessionCache::finish(const FetchContext& contex
 
 int32_t FetchSessionCache::create(const FetchContext& context,
                                   const std::vector<FetchOutcome>& outcomes, int64_t now_ms) {
-  if (context.partitions_.empty()) return 0;
   Shard& shard = shards_[next_shard_];
   size_t number = next_shard_;
   next_shard_ = (next_shard_ + 1) % shards_.size();

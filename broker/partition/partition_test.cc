@@ -61,6 +61,11 @@ TEST_CASE("a session tells only what is new, and turns served partitions to the 
   CHECK(cache.finish(context, outcomes, 2).include == std::vector<bool>{false, false, false});
 }
 
+TEST_CASE("a session may begin without partitions") {
+  FetchSessionCache cache(1000, 1);
+  CHECK(open_session(cache, 0, 0) > 0);
+}
+
 TEST_CASE("after an error the next good answer is news") {
   FetchSessionCache cache(1000, 1);
   int32_t id = open_session(cache, 1, 0);

@@ -62,6 +62,7 @@ class Walker {
   virtual bool present(const FieldInfo&, bool is) { return is; }
   // Before the elements of a list, which are walked after it as it then is.
   virtual void list(const FieldInfo&, List&) {}
+  virtual void end_list(const FieldInfo&) {}
   virtual void open(const FieldInfo&) {}  // a structure
   virtual void close(const FieldInfo&) {}
 
@@ -128,6 +129,7 @@ class Walker {
       }
       path_.resize(path_size);
     }
+    end_list(info);
   }
   template <class T>
   void visit(const FieldInfo& info, T& value, int16_t version) {

@@ -1,0 +1,113 @@
+// The differences that a run passes over, each with its reason. Everything else is a finding. Rows
+// of docs/compat.md that a run meets stand here too; a row that is fixed there goes here as well.
+#include "proto/kafka/api_key.h"
+#include "test/interop/differential_kafka/compare.h"
+
+namespace ottla::differential {
+namespace {
+
+constexpr int16_t k(kmsg::ApiKey key) { return static_cast<int16_t>(key); }
+using kmsg::ApiKey;
+
+constexpr std::string_view kMap = "the order of a hash map";
+
+constexpr Rule kRules[] = {
+    // What each server has its own.
+    {k(ApiKey::metadata), "brokers[].port", Allow::ignore, "two servers, two ports"},
+    {k(ApiKey::metadata), "cluster_id", Allow::text, "made at random"},
+    {k(ApiKey::describe_cluster), "brokers[].port", Allow::ignore, "two servers, two ports"},
+    {k(ApiKey::describe_cluster), "cluster_id", Allow::text, "made at random"},
+    {k(ApiKey::find_coordinator), "port", Allow::ignore, "two servers, two ports"},
+    {k(ApiKey::find_coordinator), "coordinators[].port", Allow::ignore, "two servers, two ports"},
+    {k(ApiKey::produce), "node_endpoints[].port", Allow::ignore, "two servers, two ports"},
+    {k(ApiKey::fetch), "node_endpoints[].port", Allow::ignore, "two servers, two ports"},
+    {k(ApiKey::describe_log_dirs), "results[].total_bytes", Allow::both_set, "a disk's own"},
+    {k(ApiKey::describe_log_dirs), "results[].usable_bytes", Allow::both_set, "a disk's own"},
+    // Time.
+    {k(ApiKey::produce), "responses[].partition_responses[].log_append_time_ms", Allow::both_set,
+     "the clock"},
+    {k(ApiKey::produce),
+     "responses[].partition_responses[].record_errors[].batch_index_error_message", Allow::text, "the clock, and how Java prints a record"},
+    {k(ApiKey::produce), "responses[].partition_responses[].error_message", Allow::times,
+     "the clock"},
+    {k(ApiKey::list_offsets), "topics[].partitions[].timestamp", Allow::near,
+     "the clock, where the topic stamps records"},
+    {k(ApiKey::describe_producers), "topics[].partitions[].active_producers[].last_timestamp",
+     Allow::both_set, "the clock, where the topic stamps records"},
+    {k(ApiKey::describe_log_dirs), "results[].topics[].partitions[].partition_size",
+     Allow::both_set,
+     "batches of the internal topic carry the clock, in numbers of variable length"},
+    // Orders that Apache takes from a hash map over random ids, or from a set.
+    {k(ApiKey::produce), "responses", Allow::unordered, kMap},
+    {k(ApiKey::produce), "responses[].partition_responses", Allow::unordered, kMap},
+    {k(ApiKey::fetch), "responses", Allow::unordered, kMap},
+    {k(ApiKey::fetch), "responses[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::list_offsets), "topics", Allow::unordered, kMap},
+    {k(ApiKey::list_offsets), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::metadata), "topics", Allow::unordered, kMap},
+    {k(ApiKey::metadata), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::offset_commit), "topics", Allow::unordered, kMap},
+    {k(ApiKey::offset_commit), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::offset_fetch), "topics", Allow::unordered, kMap},
+    {k(ApiKey::offset_fetch), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::offset_fetch), "groups[].topics", Allow::unordered, kMap},
+    {k(ApiKey::offset_fetch), "groups[].topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::api_versions), "api_keys", Allow::unordered, kMap},
+    {k(ApiKey::create_topics), "topics", Allow::unordered, kMap},
+    {k(ApiKey::create_topics), "topics[].configs", Allow::unordered, kMap},
+    {k(ApiKey::delete_topics), "responses", Allow::unordered, kMap},
+    {k(ApiKey::delete_records), "topics", Allow::unordered, kMap},
+    {k(ApiKey::delete_records), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::offset_for_leader_epoch), "topics", Allow::unordered, kMap},
+    {k(ApiKey::offset_for_leader_epoch), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::offset_delete), "topics", Allow::unordered, kMap},
+    {k(ApiKey::offset_delete), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::describe_configs), "results", Allow::unordered, kMap},
+    {k(ApiKey::describe_configs), "results[].configs", Allow::unordered, kMap},
+    {k(ApiKey::alter_replica_log_dirs), "results", Allow::unordered, kMap},
+    {k(ApiKey::alter_replica_log_dirs), "results[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::describe_log_dirs), "results[].topics", Allow::unordered, kMap},
+    {k(ApiKey::describe_log_dirs), "results[].topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::create_partitions), "results", Allow::unordered, kMap},
+    {k(ApiKey::delete_groups), "results", Allow::unordered, kMap},
+    {k(ApiKey::elect_leaders), "replica_election_results", Allow::unordered, kMap},
+    {k(ApiKey::elect_leaders), "replica_election_results[].partition_result", Allow::unordered,
+     kMap},
+    {k(ApiKey::alter_configs), "responses", Allow::unordered, kMap},
+    {k(ApiKey::incremental_alter_configs), "responses", Allow::unordered, kMap},
+    {k(ApiKey::alter_partition_reassignments), "responses", Allow::unordered, kMap},
+    {k(ApiKey::alter_partition_reassignments), "responses[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::list_partition_reassignments), "topics", Allow::unordered, kMap},
+    {k(ApiKey::list_partition_reassignments), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::describe_client_quotas), "entries[].values", Allow::unordered, kMap},
+    {k(ApiKey::describe_client_quotas), "entries[].entity", Allow::unordered, kMap},
+    {k(ApiKey::describe_client_quotas), "entries", Allow::unordered, kMap},
+    {k(ApiKey::alter_client_quotas), "entries[].entity", Allow::unordered, kMap},
+    {k(ApiKey::alter_client_quotas), "entries", Allow::unordered, kMap},
+    {k(ApiKey::describe_user_scram_credentials), "results", Allow::unordered, kMap},
+    {k(ApiKey::alter_user_scram_credentials), "results", Allow::unordered, kMap},
+    {k(ApiKey::update_features), "results", Allow::unordered, kMap},
+    {k(ApiKey::describe_producers), "topics", Allow::unordered, kMap},
+    {k(ApiKey::describe_producers), "topics[].partitions", Allow::unordered, kMap},
+    {k(ApiKey::describe_producers), "topics[].partitions[].active_producers", Allow::unordered,
+     kMap},
+    {k(ApiKey::join_group), "members", Allow::unordered, "a hash map over random member ids"},
+    {k(ApiKey::describe_groups), "groups[].members", Allow::unordered,
+     "a hash map over random member ids"},
+    {k(ApiKey::list_groups), "groups", Allow::unordered, "a concurrent hash map"},
+    // What stands in docs/compat.md.
+    {k(ApiKey::fetch), "responses[].partitions[].aborted_transactions", Allow::text,
+     "null or empty where a limit lets no record through: clients take both as none"},
+    {k(ApiKey::api_versions), "api_keys", Allow::common_only,
+     "the answer names only what is built"},
+    {k(ApiKey::api_versions), "finalized_features_epoch", Allow::ignore,
+     "counts writes of /feature in ZooKeeper"},
+    {k(ApiKey::describe_configs), "results[].configs[].documentation", Allow::text,
+     "the documentation of a key is in our words"},
+};
+
+}  // namespace
+
+std::span<const Rule> allowed_differences() { return kRules; }
+
+}  // namespace ottla::differential

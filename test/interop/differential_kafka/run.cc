@@ -1,0 +1,401 @@
+#include "test/interop/differential_kafka/run.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include "common/base/endian.h"
+#include "proto/kafka/api_key.h"
+#include "proto/kafka/headers.h"
+
+namespace ottla::differential {
+namespace {
+
+constexpr int kLateMs = 8000;    // for one server, when the other has answered
+constexpr int kSilentMs = 3000;  // for both
+constexpr int kBarrierConn = -1;
+constexpr const char* kServerNames[] = {"apache", "ottla"};
+
+int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+std::string cut(std::string text, size_t limit = 3000) {
+  if (text.size() > limit) text = text.substr(0, limit) + "...";
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) >= 127) c = '?';
+  return text;
+}
+
+// What describe() shows only by size.
+struct RecordsText : wire::Walker {
+  std::string text;
+  void records(const wire::FieldInfo&, Bytes& bytes, bool& is_null) override {
+    if (!is_null) text += "\n    " + path() + ": " + describe_records(bytes);
+  }
+};
+std::string describe_request(Message& request, int16_t version) {
+  RecordsText sets;
+  request.walk_fields(sets, version);
+  return request.describe() + sets.text;
+}
+
+std::string name_of(int16_t key, int16_t version) {
+  return fmt::format("{} v{}", kmsg::api_name(static_cast<kmsg::ApiKey>(key)), version);
+}
+
+}  // namespace
+
+std::string Reply::describe() const {
+  switch (kind) {
+    case Kind::closed:
+      return "closes the connection";
+    case Kind::silent:
+      return "no answer";
+    case Kind::answered:
+      break;
+  }
+  return body ? cut(body->describe()) : cut("bytes " + to_hex(frame.bytes()), 600);
+}
+
+Run::Run(const Settings& settings) : prng(settings.seed), settings_(settings) {}
+
+Run::Pair& Run::pair(int conn) {
+  Pair& found = pairs_[conn];
+  for (int s = 0; s < kServers; ++s) {
+    if (!found.link[s]) found.link[s] = std::make_unique<Link>(settings_.ports[s]);
+    found.link[s]->open();
+  }
+  if (found.client_id.empty()) found.client_id = fmt::format("client{}", conn);
+  return found;
+}
+
+const std::string& Run::client_id(int conn) const { return pairs_.at(conn).client_id; }
+
+void Run::drop_connection(int conn) {
+  for (auto& link : pairs_[conn].link)
+    if (link) link->close();
+  std::erase_if(parked_, [&](const Parked& p) { return p.conn == conn; });
+}
+
+bool Run::is_parked(int conn) const {
+  for (const Parked& p : parked_)
+    if (p.conn == conn) return true;
+  return false;
+}
+
+Buffer Run::encode(int server, Message& request, int16_t key, int16_t version, const Pair& pair) {
+  wire::Writer w;
+  const kmsg::ApiInfo& api = *kmsg::find_api(key);
+  kmsg::RequestHeader header;
+  header.request_api_key = key;
+  header.request_api_version = version;
+  header.correlation_id = correlation_;
+  header.client_id = pair.client_id;
+  OTTLA_CHECK(header.encode(w, kmsg::request_header_version(api, version)).has_value());
+  std::unique_ptr<Message> concrete = request.clone();
+  symbols.make_concrete(server, *concrete, version);
+  if (auto done = concrete->encode(w, version); !done) {
+    fmt::print(stderr, "a step made a request that cannot be sent: {} {}: {}\n",
+               name_of(key, version), done.error().context, concrete->describe());
+    std::exit(4);
+  }
+  return w.take();
+}
+
+Reply Run::wait_reply(Link& link, int timeout_ms) {
+  Reply reply;
+  int64_t end = now_ms() + timeout_ms;
+  for (;;) {
+    link.read_available();
+    if (auto frame = link.take_frame()) {
+      reply.kind = Kind::answered;
+      reply.frame = std::move(*frame);
+      return reply;
+    }
+    if (link.closed()) {
+      reply.kind = Kind::closed;
+      return reply;
+    }
+    int64_t left = end - now_ms();
+    if (left <= 0) return reply;
+    Link* one = &link;
+    wait_readable(&one, 1, static_cast<int>(left));
+  }
+}
+
+void Run::decode(int server, Reply& reply, int16_t key, int16_t version) {
+  if (reply.kind != Kind::answered) return;
+  (void)server;
+  const kmsg::ApiInfo& api = *kmsg::find_api(key);
+  wire::Reader r(reply.frame.bytes());
+  kmsg::ResponseHeader header;
+  if (!header.decode(r, kmsg::response_header_version(api, version))) return;
+  auto body = make_message(key, false);
+  if (body->decode(r, version) && r.at_end()) reply.body = std::move(body);
+}
+
+void Run::note(const std::string& kind, const std::string& text) {
+  ++differences_;
+  auto [at, is_new] = kinds_.try_emplace(kind, 0, position_);
+  ++at->second.first;
+  if (!is_new) return;
+  fmt::print("\nDIFFERENCE seed {} position {}: {}\n{}repeat: {}\n", settings_.seed, position_,
+             kind, text, settings_.command);
+  std::fflush(stdout);
+}
+
+void Run::judge(int16_t key, int16_t version, const std::string& request,
+                Reply (&reply)[kServers]) {
+  for (int s = 0; s < kServers; ++s) decode(s, reply[s], key, version);
+  auto both = [&] {
+    return fmt::format("  request {}\n  apache  {}\n  ottla   {}\n", cut(request),
+                       reply[0].describe(), reply[1].describe());
+  };
+  std::string api = name_of(key, version);
+  std::string plain_api(kmsg::api_name(static_cast<kmsg::ApiKey>(key)));
+  if (reply[0].kind != reply[1].kind || (reply[0].body == nullptr) != (reply[1].body == nullptr)) {
+    auto word = [](const Reply& r) -> std::string {
+      if (r.kind != Kind::answered) return r.describe();
+      return r.body ? "answers" : "answers what does not decode";
+    };
+    note(fmt::format("{}: apache {}, ottla {}", plain_api, word(reply[0]), word(reply[1])), both());
+    return;
+  }
+  if (!reply[0].body) {
+    if (as_text(reply[0].frame) != as_text(reply[1].frame)) note(api + ": bytes", both());
+    return;
+  }
+  symbols.learn(key, *reply[0].body, *reply[1].body);
+  bool same = as_text(reply[0].frame) == as_text(reply[1].frame);
+  for (int s = 0; s < kServers; ++s) symbols.make_symbolic(s, *reply[s].body, version);
+  if (same) return;
+  auto found = compare(key, version, *reply[0].body, *reply[1].body);
+  if (found.empty()) return;
+  std::string list;
+  for (const Difference& d : found)
+    list +=
+        fmt::format("  {}: apache {} ottla {}\n", d.path, cut(d.apache, 1500), cut(d.ours, 1500));
+  const Difference& first = found[0];
+  bool number = first.pattern.ends_with("error_code");
+  note(number ? fmt::format("{} {}: {} / {}", plain_api, first.pattern, first.apache, first.ours)
+              : fmt::format("{} {}", plain_api, first.pattern),
+       "  " + api + "\n" + list + both());
+}
+
+Message* Run::call(int conn, Message& request, int16_t key, int16_t version, const Expect& expect) {
+  Pair& to = pair(conn);
+  ++position_;
+  ++sent_;
+  ++correlation_;
+  ++by_api_[std::string(kmsg::api_name(static_cast<kmsg::ApiKey>(key)))];
+  if (settings_.trace)
+    fmt::print("{} conn {} {} {}\n", position_, conn, name_of(key, version),
+               cut(describe_request(request, version), 1500));
+  for (int s = 0; s < kServers; ++s) to.link[s]->send_frame(encode(s, request, key, version, to));
+  if (expect.no_answer) {
+    last_[0].body.reset();
+    return nullptr;
+  }
+  Reply reply[kServers];
+  auto here = [&](int s) { return reply[s].kind != Kind::silent; };
+  if (expect.may_park) {
+    for (int round = 0; round < 3 && !(here(0) && here(1)); ++round) {
+      barrier();
+      for (int s = 0; s < kServers; ++s)
+        if (!here(s)) reply[s] = wait_reply(*to.link[s], 0);
+    }
+    if (!here(0) && !here(1)) {
+      ++parks_;
+      parked_.push_back({conn, key, version, request.describe(), position_, {}});
+      collect_parked(false);
+      return nullptr;
+    }
+  }
+  int64_t started = now_ms();
+  for (int s = 0; s < kServers; ++s) {
+    if (here(s)) continue;
+    int patience = here(1 - s) ? kLateMs : kSilentMs;
+    reply[s] = wait_reply(*to.link[s], patience);
+  }
+  if (!here(0) && here(1)) reply[0] = wait_reply(*to.link[0], kLateMs);
+  if (settings_.trace && now_ms() - started > 200) fmt::print("  took {} ms\n", now_ms() - started);
+  if (expect.settling) {
+    // One may be done where the other is not yet.
+    for (int tries = 0; tries < 400; ++tries) {
+      bool again = false;
+      for (int s = 0; s < kServers; ++s) {
+        decode(s, reply[s], key, version);
+        if (!reply[s].body || !expect.settling(*reply[s].body)) continue;
+        again = true;
+        ::usleep(5000);
+        to.link[s]->send_frame(encode(s, request, key, version, to));
+        reply[s] = wait_reply(*to.link[s], kLateMs);
+      }
+      if (!again) break;
+    }
+  }
+  judge(key, version, describe_request(request, version), reply);
+  bool lost = false;
+  for (int s = 0; s < kServers; ++s) {
+    if (reply[s].kind == Kind::closed) ++closes_, lost = true;
+    if (reply[s].kind == Kind::silent) ++silences_, lost = true;
+    last_[s] = std::move(reply[s]);
+  }
+  if (lost) drop_connection(conn);
+  if (!parked_.empty()) collect_parked(true);
+  return last_[0].body.get();
+}
+
+// After this, what was sent before has been taken up by both servers: each reads all sockets that
+// have something before it answers what it read.
+void Run::barrier() {
+  Typed<kmsg::ApiVersionsRequest> probe;
+  Pair& to = pair(kBarrierConn);
+  ++correlation_;
+  for (int s = 0; s < kServers; ++s) to.link[s]->send_frame(encode(s, probe, 18, 0, to));
+  for (int s = 0; s < kServers; ++s) (void)wait_reply(*to.link[s], kLateMs);
+}
+
+// A JoinGroup or SyncGroup that was overtaken, or whose member was removed: ours says so.
+bool Run::is_left_alone(int16_t key, int16_t version, Reply& ours) {
+  decode(1, ours, key, version);
+  auto overtaken = [](kmsg::ErrorCode code) {
+    return code == kmsg::ErrorCode::unknown_member_id ||
+           code == kmsg::ErrorCode::rebalance_in_progress;
+  };
+  if (auto* sync = body_of<kmsg::SyncGroupResponse>(ours.body.get()))
+    return overtaken(sync->error_code);
+  if (auto* join = body_of<kmsg::JoinGroupResponse>(ours.body.get()))
+    return overtaken(join->error_code);
+  return false;
+}
+
+void Run::collect_parked(bool wait) {
+  if (wait) barrier(), barrier();
+  for (size_t i = 0; i < parked_.size();) {
+    Parked& p = parked_[i];
+    Pair& at = pairs_[p.conn];
+    auto poll = [&](int s, int timeout_ms) {
+      if (p.reply[s]) return;
+      Reply reply = wait_reply(*at.link[s], timeout_ms);
+      if (reply.kind != Kind::silent) p.reply[s] = std::make_unique<Reply>(std::move(reply));
+    };
+    for (int s = 0; s < kServers; ++s) poll(s, 0);
+    if (!p.reply[0] && !p.reply[1]) {
+      ++i;
+      continue;
+    }
+    if (!p.reply[0] && is_left_alone(p.key, p.version, *p.reply[1])) {
+      poll(0, 500);
+      if (!p.reply[0]) {
+        // Apache leaves it without an answer for ever: docs/compat.md.
+        int gone = p.conn;
+        unparked_.push_back({gone, p.key, nullptr});
+        drop_connection(gone);
+        return collect_parked(false);
+      }
+    }
+    for (int s = 0; s < kServers; ++s) poll(s, kLateMs);
+    Reply reply[kServers];
+    for (int s = 0; s < kServers; ++s)
+      if (p.reply[s]) reply[s] = std::move(*p.reply[s]);
+    judge(p.key, p.version, fmt::format("(of position {}) {}", p.position, p.request), reply);
+    bool lost = reply[0].kind != Kind::answered || reply[1].kind != Kind::answered;
+    Unparked done{p.conn, p.key, std::move(reply[0].body)};
+    int conn = p.conn;
+    parked_.erase(parked_.begin() + static_cast<ptrdiff_t>(i));
+    unparked_.push_back(std::move(done));
+    if (lost) drop_connection(conn);
+  }
+}
+
+std::vector<Run::Unparked> Run::take_unparked() { return std::move(unparked_); }
+
+void Run::call_frame(int conn, Bytes frame, std::string_view what) {
+  Pair& to = pair(conn);
+  ++position_;
+  ++sent_;
+  ++by_api_["frames"];
+  if (settings_.trace) fmt::print("{} conn {} {} {}\n", position_, conn, what, to_hex(frame));
+  for (int s = 0; s < kServers; ++s) to.link[s]->send_frame(frame);
+  Reply reply[kServers];
+  for (int s = 0; s < kServers; ++s) reply[s] = wait_reply(*to.link[s], kSilentMs);
+  std::string request = fmt::format("{}: {}", what, to_hex(frame));
+  int16_t key = frame.size() >= 4 ? load_be<int16_t>(frame.data()) : int16_t{-1};
+  int16_t version = frame.size() >= 4 ? load_be<int16_t>(frame.data() + 2) : int16_t{-1};
+  const kmsg::ApiInfo* api = kmsg::find_api(key);
+  if (api && version >= api->min && version <= api->max) {
+    judge(key, version, request, reply);
+  } else if (reply[0].kind != reply[1].kind || as_text(reply[0].frame) != as_text(reply[1].frame)) {
+    // ApiVersions of a version too new, in the body of version 0: the same code, key 18's range.
+    bool same = reply[0].kind == reply[1].kind && reply[0].frame.size() == reply[1].frame.size();
+    if (!same)
+      note(fmt::format("frame: {}", what),
+           fmt::format("  request {}\n  apache  {}\n  ottla   {}\n", cut(request),
+                       reply[0].describe(), reply[1].describe()));
+  }
+  for (int s = 0; s < kServers; ++s) {
+    if (reply[s].kind == Kind::closed) ++closes_;
+    if (reply[s].kind == Kind::silent) ++silences_;
+    if (reply[s].kind != Kind::answered) drop_connection(conn);
+  }
+}
+
+void Run::call_raw(Bytes bytes, std::string_view what) {
+  constexpr int kRawConn = -2;
+  Pair& to = pair(kRawConn);
+  ++position_;
+  ++sent_;
+  ++by_api_["raw bytes"];
+  for (int s = 0; s < kServers; ++s) to.link[s]->send_raw(bytes);
+  Reply reply[kServers];
+  for (int s = 0; s < kServers; ++s) reply[s] = wait_reply(*to.link[s], 300);
+  if (reply[0].kind != reply[1].kind)
+    note(fmt::format("bytes: {}", what),
+         fmt::format("  bytes   {}\n  apache  {}\n  ottla   {}\n", to_hex(bytes),
+                     reply[0].describe(), reply[1].describe()));
+  drop_connection(kRawConn);
+}
+
+std::unique_ptr<Message> Run::ask_quietly(int server, Message& request, int16_t key,
+                                          int16_t version) {
+  constexpr int kQuietConn = -3;
+  Pair& to = pair(kQuietConn);
+  ++correlation_;
+  to.link[server]->send_frame(encode(server, request, key, version, to));
+  Reply reply = wait_reply(*to.link[server], kLateMs);
+  decode(server, reply, key, version);
+  if (!reply.body) {
+    fmt::print(stderr, "{} does not answer {}\n", kServerNames[server], name_of(key, version));
+    std::exit(3);
+  }
+  return std::move(reply.body);
+}
+
+void Run::wait_until(std::string_view what, const std::function<bool(int server)>& done) {
+  for (int s = 0; s < kServers; ++s) {
+    int64_t end = now_ms() + 10'000;
+    while (!done(s)) {
+      if (now_ms() > end) {
+        note(fmt::format("{} is not there after 10 s: {}", kServerNames[s], what), "");
+        break;
+      }
+      ::usleep(2000);
+    }
+  }
+}
+
+void Run::report() const {
+  fmt::print("seed {}: {} requests, {} differences, {} closed, {} unanswered, {} parked\n",
+             settings_.seed, sent_, differences_, closes_ / 2, silences_ / 2, parks_);
+  for (const auto& [kind, count] : kinds_)
+    fmt::print("  {:6} x {} (first at {})\n", count.first, kind, count.second);
+  if (settings_.trace)
+    for (const auto& [api, count] : by_api_) fmt::print("  {:6} {}\n", count, api);
+}
+
+}  // namespace ottla::differential

@@ -1,0 +1,295 @@
+// Set-up, random requests of any API, and topics that come and go.
+#include <fmt/core.h>
+
+#include <chrono>
+
+#include "proto/kafka/api_key.h"
+#include "test/interop/differential_kafka/world.h"
+
+namespace ottla::differential {
+namespace {
+
+using kmsg::ApiKey;
+constexpr int16_t k(ApiKey key) { return static_cast<int16_t>(key); }
+
+// Metadata as version 9 of one topic, at one server.
+std::unique_ptr<Message> metadata_of(Run& run, int server, const std::string& topic) {
+  Typed<kmsg::MetadataRequest> request;
+  request.body.topics->resize(1);
+  (*request.body.topics)[0].name = topic;
+  request.body.allow_auto_topic_creation = false;
+  return run.ask_quietly(server, request, kmsg::MetadataRequest::kApiKey, 9);
+}
+
+}  // namespace
+
+void Steps::settle_topic(const std::string& name) {
+  run.wait_until("leaders of " + name, [&](int server) {
+    auto reply = metadata_of(run, server, name);
+    const auto& topics = body_of<kmsg::MetadataResponse>(reply.get())->topics;
+    if (topics.size() != 1 || topics[0].error_code != kmsg::ErrorCode::none) return false;
+    for (const auto& p : topics[0].partitions)
+      if (p.error_code == kmsg::ErrorCode::leader_not_available) return false;
+    return true;
+  });
+}
+
+void Steps::settle_deleted(const std::string& name) {
+  run.wait_until("the end of " + name, [&](int server) {
+    auto reply = metadata_of(run, server, name);
+    const auto& topics = body_of<kmsg::MetadataResponse>(reply.get())->topics;
+    return topics.size() == 1 &&
+           topics[0].error_code == kmsg::ErrorCode::unknown_topic_or_partition;
+  });
+}
+
+int16_t Steps::version(int16_t key) {
+  auto [low, high] = versions.at(key);
+  return static_cast<int16_t>(run.prng.between(low, high));
+}
+
+void Steps::set_up() {
+  using namespace std::chrono;
+  constexpr int64_t kHourMs = 3'600'000;
+  int64_t now = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+  world.start_ms = world.clock_ms = now / kHourMs * kHourMs - kHourMs;
+  auto* apis = run.ask<kmsg::ApiVersionsResponse>(0, kmsg::ApiVersionsRequest{}, 0);
+  if (!apis) return;
+  // What ours advertises; Apache has them all.
+  Typed<kmsg::ApiVersionsRequest> request;
+  auto ours = run.ask_quietly(1, request, 18, 0);
+  for (const auto& api : body_of<kmsg::ApiVersionsResponse>(ours.get())->api_keys)
+    versions[api.api_key] = {api.min_version, api.max_version};
+
+  struct Made {
+    const char* name;
+    int partitions;
+    const char* key;
+    const char* value;
+  };
+  constexpr Made kTopics[] = {{"plain", 3, nullptr, nullptr},
+                              {"small-segments", 1, "segment.bytes", "20000"},
+                              {"append-time", 1, "message.timestamp.type", "LogAppendTime"},
+                              {"compacted", 1, "cleanup.policy", "compact"},
+                              {"lz4", 1, "compression.type", "lz4"},
+                              {"uncompressed", 1, "compression.type", "uncompressed"},
+                              {"narrow", 1, "max.message.bytes", "2000"},
+                              {"strict", 1, "min.insync.replicas", "2"},
+                              {"dated", 1, "message.timestamp.after.max.ms", "3600000"}};
+  for (const Made& made : kTopics) {
+    kmsg::CreateTopicsRequest create;
+    auto& topic = create.topics.emplace_back();
+    topic.name = made.name;
+    topic.num_partitions = made.partitions;
+    topic.replication_factor = 1;
+    if (made.key) topic.configs.push_back({made.key, made.value, {}});
+    run.call(0, create, 7);
+    settle_topic(made.name);
+    world.topics.push_back({made.name, made.partitions,
+                            std::vector<int64_t>(static_cast<size_t>(made.partitions)), true});
+  }
+  for (int i = 0; i < 4; ++i) world.groups.push_back(fmt::format("group{}", i));
+  for (int i = 0; i < 3; ++i) world.groups.push_back(fmt::format("offsets{}", i));
+  // The first makes the topic of offsets.
+  Expect coordinator;
+  coordinator.settling = [](Message& reply) {
+    return body_of<kmsg::FindCoordinatorResponse>(&reply)->error_code ==
+           kmsg::ErrorCode::coordinator_not_available;
+  };
+  kmsg::FindCoordinatorRequest find;
+  find.key = "group0";
+  run.call(0, find, 0, coordinator);
+  settle_topic("__consumer_offsets");
+  for (const std::string& group : world.groups) {
+    Expect loaded;
+    loaded.settling = [](Message& reply) {
+      auto code = body_of<kmsg::HeartbeatResponse>(&reply)->error_code;
+      // A group that is being loaded is answered "none", to keep its members calm.
+      return code == kmsg::ErrorCode::none ||
+             code == kmsg::ErrorCode::coordinator_load_in_progress ||
+             code == kmsg::ErrorCode::not_coordinator ||
+             code == kmsg::ErrorCode::coordinator_not_available;
+    };
+    kmsg::HeartbeatRequest beat;
+    beat.group_id = group;
+    beat.member_id = "x";
+    run.call(0, beat, 0, loaded);
+  }
+  kmsg::MetadataRequest all;
+  run.call(0, all, 0);
+
+  // These have steps of their own, since what they change must be waited for, or they wait.
+  constexpr ApiKey kOwnSteps[] = {ApiKey::produce,           ApiKey::fetch,
+                                  ApiKey::join_group,        ApiKey::sync_group,
+                                  ApiKey::create_topics,     ApiKey::delete_topics,
+                                  ApiKey::create_partitions, ApiKey::init_producer_id};
+  // Not yet comparable: they change what other steps rely on. README.md says what for each.
+  constexpr ApiKey kExcluded[] = {ApiKey::controlled_shutdown, ApiKey::create_delegation_token};
+  for (const auto& [key, range] : versions) {
+    bool out = false;
+    for (ApiKey own : kOwnSteps) out |= key == k(own);
+    for (ApiKey each : kExcluded) out |= key == k(each);
+    if (!out) generic_.push_back(key);
+  }
+}
+
+void Steps::one() {
+  uint64_t die = run.prng.below(1000);
+  if (die < 250) return produce();
+  if (die < 450) return fetch();
+  if (die < 650) return groups();
+  if (die < 658) return create_topics();
+  if (die < 665) return delete_topics();
+  if (die < 670) return create_partitions();
+  if (die < 680) return init_producer();
+  if (die < 720) return frames();
+  generic();
+}
+
+void Steps::generic() {
+  int16_t key = generic_[run.prng.below(generic_.size())];
+  int16_t v = version(key);
+  auto request = make_message(key, true);
+  fill(*request, key, v, world, run);
+  run.call(static_cast<int>(run.prng.below(3)), *request, key, v);
+}
+
+void Steps::create_topics() {
+  kmsg::CreateTopicsRequest request;
+  int16_t v = version(kmsg::CreateTopicsRequest::kApiKey);
+  Prng& prng = run.prng;
+  for (uint64_t n = prng.chance(0.8) ? 1 : prng.below(4); n > 0; --n) {
+    auto& topic = request.topics.emplace_back();
+    topic.name = prng.chance(0.7) ? fmt::format("made{}", ++world.made) : world.topic_name(prng);
+    topic.num_partitions = pick(prng, {1, 1, 2, 3, -1, 0, -2});
+    topic.replication_factor = pick<int16_t>(prng, {1, 1, 1, 1, -1, 0, 2, -2});
+    if (prng.chance(0.25)) {
+      if (prng.chance(0.8)) topic.num_partitions = -1, topic.replication_factor = -1;
+      for (uint64_t p = 0, count = 1 + prng.below(3); p < count; ++p) {
+        auto& a = topic.assignments.emplace_back();
+        a.partition_index = prng.chance(0.9) ? static_cast<int32_t>(p) : world.partition(prng);
+        a.broker_ids = {0};
+        if (prng.chance(0.1)) a.broker_ids = {0, 0};
+      }
+    }
+    static const std::pair<const char*, const char*> kConfigs[] = {
+        {"segment.bytes", "100000"},
+        {"segment.bytes", "1"},
+        {"cleanup.policy", "compact"},
+        {"cleanup.policy", "nonsense"},
+        {"no.such.key", "1"},
+        {"compression.type", "gzip"},
+        {"retention.ms", "-1"},
+        {"retention.ms", "-2"},
+        {"max.message.bytes", "abc"},
+        {"min.insync.replicas", "0"},
+        {"message.timestamp.type", "x"},
+        {"flush.messages", "1"},
+        {"compression.type", "LZ4"},
+        {"unclean.leader.election.enable", "maybe"}};
+    // One: of several wrong ones, a hash map says which is told.
+    if (prng.chance(0.35)) {
+      const auto& [key, value] = kConfigs[prng.below(std::size(kConfigs))];
+      std::optional<std::string> text(value);
+      if (prng.chance(0.05)) text.reset();
+      topic.configs.push_back({key, text, {}});
+    }
+  }
+  request.timeout_ms = 30000;
+  request.validate_only = v >= 1 && prng.chance(0.25);
+  auto* reply = run.ask<kmsg::CreateTopicsResponse>(0, request, v);
+  if (!reply || request.validate_only) return;
+  std::vector<std::string> made;
+  for (const auto& topic : reply->topics)
+    if (topic.error_code == kmsg::ErrorCode::none) made.push_back(topic.name);
+  for (const std::string& name : made) {
+    settle_topic(name);
+    auto known = metadata_of(run, 0, name);
+    size_t partitions = body_of<kmsg::MetadataResponse>(known.get())->topics[0].partitions.size();
+    if (partitions == 0) continue;
+    world.topics.push_back(
+        {name, static_cast<int>(partitions), std::vector<int64_t>(partitions), false});
+    kmsg::MetadataRequest one;
+    one.topics->resize(1);
+    (*one.topics)[0].name = name;
+    run.call(0, one, 12);
+  }
+}
+
+void Steps::delete_topics() {
+  Prng& prng = run.prng;
+  int16_t v = version(kmsg::DeleteTopicsRequest::kApiKey);
+  std::vector<std::string> names;
+  for (uint64_t n = 1 + prng.below(2); n > 0; --n) {
+    const Topic& topic = world.any_topic(prng);
+    // Fixed topics stay, and the names that are no topic's may be asked for.
+    if (!topic.fixed)
+      names.push_back(topic.name);
+    else if (prng.chance(0.5))
+      names.push_back(pick<std::string>(prng, {"absent-1", "", "a/b"}));
+  }
+  if (prng.chance(0.1) && !names.empty()) names.push_back(names[0]);
+  kmsg::DeleteTopicsRequest request;
+  request.timeout_ms = 30000;
+  if (v >= 6) {
+    for (const std::string& name : names) {
+      auto& state = request.topics.emplace_back();
+      bool by_id = prng.chance(0.5) && run.symbols.topic_id(name, state.topic_id);
+      if (!by_id || prng.chance(0.05)) state.name = name;
+    }
+  } else {
+    request.topic_names = names;
+  }
+  auto* reply = run.ask<kmsg::DeleteTopicsResponse>(0, request, v);
+  if (!reply) return;
+  std::vector<std::string> gone;
+  for (const auto& each : reply->responses)
+    if (each.error_code == kmsg::ErrorCode::none && each.name) gone.push_back(*each.name);
+  for (const std::string& name : gone) {
+    settle_deleted(name);
+    std::erase_if(world.topics, [&](const Topic& t) { return t.name == name; });
+  }
+}
+
+void Steps::create_partitions() {
+  Prng& prng = run.prng;
+  kmsg::CreatePartitionsRequest request;
+  int16_t v = version(kmsg::CreatePartitionsRequest::kApiKey);
+  request.timeout_ms = 30000;
+  request.validate_only = prng.chance(0.2);
+  for (uint64_t n = 1 + prng.below(2); n > 0; --n) {
+    const Topic& topic = world.any_topic(prng);
+    auto& each = request.topics.emplace_back();
+    bool grow = !topic.fixed && topic.partitions < 5;
+    each.name = grow || prng.chance(0.5) ? topic.name : world.topic_name(prng);
+    if (each.name == "__consumer_offsets" || each.name.empty()) each.name = "absent-9";
+    each.count =
+        grow ? topic.partitions + static_cast<int>(prng.between(-1, 2)) : pick(prng, {1, 0, -1});
+    each.assignments.reset();
+    if (prng.chance(0.3)) {
+      each.assignments.emplace();
+      for (uint64_t a = prng.below(3); a > 0; --a)
+        each.assignments->push_back({{pick(prng, {0, 0, 0, 5})}, {}});
+    }
+  }
+  auto* reply = run.ask<kmsg::CreatePartitionsResponse>(0, request, v);
+  if (!reply || request.validate_only) return;
+  for (const auto& done : reply->results) {
+    if (done.error_code != kmsg::ErrorCode::none) continue;
+    Topic* topic = world.find(done.name);
+    if (!topic) continue;
+    for (const auto& asked : request.topics)
+      if (asked.name == done.name) topic->partitions = asked.count;
+    topic->leo.resize(static_cast<size_t>(topic->partitions));
+    run.wait_until("partitions of " + topic->name, [&](int server) {
+      auto known = metadata_of(run, server, topic->name);
+      const auto& topics = body_of<kmsg::MetadataResponse>(known.get())->topics;
+      if (topics[0].partitions.size() != topic->leo.size()) return false;
+      for (const auto& p : topics[0].partitions)
+        if (p.leader_id < 0) return false;
+      return true;
+    });
+  }
+}
+
+}  // namespace ottla::differential
