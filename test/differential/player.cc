@@ -38,12 +38,12 @@ Step probe(int place) {
 bool is_farewell(const Step& step, std::string_view answer) {
   wire::Reader in(as_bytes(answer));
   jute::ReplyHeader header;
-  if (step.verb != Verb::request || !header.decode(in)) return false;
+  if (!header.decode(in)) return false;
+  if (header.zxid == -1 && header.err == jute::ZkError::unimplemented) return true;
+  if (step.verb != Verb::request) return false;  // a raw frame's type is in its bytes
   auto type = static_cast<jute::OpCode>(step.type);
-  if (type == jute::OpCode::close_session ||
-      (header.zxid == -1 && header.err == jute::ZkError::unimplemented))
-    return true;
-  return type == jute::OpCode::auth && header.err == jute::ZkError::auth_failed;
+  return type == jute::OpCode::close_session ||
+         (type == jute::OpCode::auth && header.err == jute::ZkError::auth_failed);
 }
 
 template <class Record>

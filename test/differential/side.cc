@@ -306,8 +306,9 @@ std::string Side::word(std::string_view which) {
     }
     return words_sorted(out, true);
   }
-  // How many connections watch: Apache counts those whose watches are all spent, too.
+  // Which connections watch: Apache counts and names those whose watches are all spent, too.
   if (which == "wchs") return text.substr(std::min(text.find(" watching "), text.size()));
+  if (which == "wchc") return words_sorted(text, false);
   if (which == "isro" || which == "ruok") return text;
   return words_sorted(text, true);
 }
