@@ -30,6 +30,37 @@ std::string shown(const std::optional<std::string>& text) {
   return fmt::format("{}... {} bytes, hash {:x}", out, text->size(), hash);
 }
 
+namespace {
+
+size_t utf8_length(std::string_view text) {
+  auto first = static_cast<uint8_t>(text[0]);
+  size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 0;
+  if (length == 0 || length > text.size()) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((static_cast<uint8_t>(text[i]) & 0xc0) != 0x80) return 0;
+  return length;
+}
+
+// Strings go through Java's, where bytes that are no UTF-8 become U+FFFD, or ? on the way out; ours
+// stay as they are. All of them become one ?.
+std::string without_foreign_bytes(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    size_t length = utf8_length(text);
+    std::string_view unit = text.substr(0, std::max<size_t>(length, 1));
+    bool foreign = length == 0 || unit == "\xef\xbf\xbd" || unit == "?";
+    if (!foreign || !out.ends_with('?')) out += foreign ? "?" : unit;
+    text.remove_prefix(unit.size());
+  }
+  return out;
+}
+
+std::string shown_string(const std::optional<std::string>& text) {
+  return text ? shown(without_foreign_bytes(*text)) : shown(text);
+}
+
+}  // namespace
+
 bool Side::is_event(std::string_view frame) {
   return frame.size() >= 16 && frame.substr(0, 4) == "\xff\xff\xff\xff";
 }
@@ -67,7 +98,8 @@ std::string Side::acls(const std::optional<std::vector<jute::ACL>>& list) const 
   if (!list) return " null";
   std::vector<std::string> each;
   for (const jute::ACL& acl : *list)
-    each.push_back(fmt::format("{}:{}:{}", acl.perms, shown(acl.id.scheme), shown(acl.id.id)));
+    each.push_back(
+        fmt::format("{}:{}:{}", acl.perms, shown_string(acl.id.scheme), shown_string(acl.id.id)));
   if (rules_.acls_are_sets) std::ranges::sort(each);
   std::string out;
   for (const std::string& one : each) out += " " + one;
@@ -81,7 +113,7 @@ std::string Side::event(std::string_view frame) {
   if (!header.decode(in) || !event.decode(in)) return "event that does not decode";
   std::string zxid = rules_.as_38 ? "" : fmt::format(" zxid={}", header.zxid);
   return fmt::format("event type={} state={} path={}{} err={}{}", event.type, event.state,
-                     shown(event.path), zxid, static_cast<int>(header.err),
+                     shown_string(event.path), zxid, static_cast<int>(header.err),
                      in.at_end() ? "" : " and more");
 }
 
@@ -136,7 +168,7 @@ std::string Side::body(const Step& step, wire::Reader& in) {
     case OpCode::sync: {
       jute::CreateResponse one;
       one.decode(in);
-      std::string out = " " + shown(one.path);
+      std::string out = " " + shown_string(one.path);
       return in.at_end() ? out : out + stat(in);
     }
     case OpCode::create2:
@@ -144,7 +176,7 @@ std::string Side::body(const Step& step, wire::Reader& in) {
     case OpCode::create_ttl: {
       jute::CreateResponse one;
       one.decode(in);
-      return " " + shown(one.path) + stat(in);
+      return " " + shown_string(one.path) + stat(in);
     }
     case OpCode::exists:
     case OpCode::set_data:
@@ -179,7 +211,7 @@ std::string Side::body(const Step& step, wire::Reader& in) {
       answer.decode(in);
       std::vector<std::string> ids;
       for (const auto& one : answer.client_info.value_or(std::vector<jute::ClientInfo>()))
-        ids.push_back(shown(one.auth_scheme) + "=" + shown(one.user));
+        ids.push_back(shown_string(one.auth_scheme) + "=" + shown_string(one.user));
       return texts(ids);
     }
     case OpCode::multi:
@@ -264,7 +296,7 @@ std::string Side::words_sorted(const std::string& text, bool keep_heads) const {
 }
 
 std::string Side::word(std::string_view which) {
-  std::string text = ask_word(port, which);
+  std::string text = without_foreign_bytes(ask_word(port, which));
   auto keep = [&](const std::set<std::string, std::less<>>& starts, char until) {
     std::istringstream in(text);
     std::string out;

@@ -46,7 +46,7 @@ def free_ports(count):
 
 def run(command, stdin=None, timeout=60, check=True, env=None, cwd=None):
     """Runs to the end; returns CompletedProcess with text output. A failure shows what was said."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout,
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, errors="backslashreplace", timeout=timeout,
                           env={**os.environ, **(env or {})}, cwd=cwd)
     if check and done.returncode != 0:
         raise AssertionError(f"{command} exited with {done.returncode}\nstdout: {done.stdout[-3000:]}\n"
