@@ -313,13 +313,15 @@ std::string Side::word(std::string_view which) {
         true);
   if (which == "dump") {
     // When each session expires is a time; which there are, is not. Apache goes on to list sessions
-    // whose ephemerals are all gone.
+    // whose ephemerals are all gone, and connections that closed while a thread was reading them;
+    // cons has those that live.
     std::istringstream in(text);
     std::string out;
     for (std::string line; std::getline(in, line);)
       if (line.find(" expire at ") == std::string::npos &&
           line.find("Session Sets") == std::string::npos &&
-          line.find("Connections Sets") == std::string::npos && !line.ends_with("sessionId: 0x0"))
+          line.find("Connections Sets") == std::string::npos &&
+          line.find("ip: /") == std::string::npos)
         out += line + "\n";
     return words_sorted(out, false);
   }
