@@ -239,6 +239,9 @@ bool Player::play_connection(const Step& step) {
   auto place_number = static_cast<size_t>(step.session);
   bool comes_back = step.verb == Verb::resume || step.verb == Verb::intrude;
   if (comes_back != has_session(step.session)) return true;  // a cut script
+  // The old connection will be closed, and Apache loses what its threads have not yet sent on it.
+  if (comes_back && has_connection(step.session) && !play_requests({probe(step.session)}))
+    return false;
   std::unique_ptr<Link> fresh[2];
   Lines lines[2];
   for (size_t i = 0; i < 2; ++i) {

@@ -26,7 +26,7 @@ class Crowd:
     def __init__(self, recipe):
         build(recipe)
         self.recipe = os.path.join(BUILT, recipe)
-        self.ensemble = Ensemble(extra="tickTime=500\n")
+        self.ensemble = ensemble_of_choice(extra="tickTime=500\n")
         self.log = os.path.join(self.ensemble.directory, "recipe.log")
         self.zk = KazooClient(hosts=f"127.0.0.1:{self.ensemble.port}", timeout=10)
         self.zk.start(10)

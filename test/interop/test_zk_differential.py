@@ -118,7 +118,7 @@ elif options.shrink:
     shrink(options.shrink, options.version or "3.9")
 else:
     # Every run: a fresh seed, short. The long form: five of full length.
-    seeds, operations = (5, {"3.9": 200_000, "3.8": 50_000}) if options.full else (options.seeds, {"3.9": 15_000, "3.8": 5_000})
+    seeds, operations = (5, {"3.9": 200_000, "3.8": 50_000}) if options.full else (options.seeds, {"3.9": 12_000, "3.8": 4_000})
     for seed in range(options.seed, options.seed + seeds):
         for version in [options.version] if options.version else ["3.9", "3.8"]:
             one_seed(seed, options.operations or operations[version], version, not options.no_swap)
