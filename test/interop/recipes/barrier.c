@@ -1,8 +1,9 @@
-// barrier HOSTS LOG SIZE ROUNDS: waits until the node /gate is gone, then goes through ROUNDS double barriers of SIZE processes.
-// Log, of round r: e pid r, about to enter; E pid r, in; l pid r, about to leave; L pid r, out.
+// barrier HOSTS LOG SIZE ROUNDS: waits until the node /gate is gone, then goes through ROUNDS
+// double barriers of SIZE processes. Log, of round r: e pid r, about to enter; E pid r, in; l pid
+// r, about to leave; L pid r, out.
 #include "recipe.h"
 
-static void wait_until_gone(zhandle_t *zh, const char *path) {
+static void wait_until_gone(zhandle_t* zh, const char* path) {
   for (;;) {
     unsigned since = mark();
     if (!watch_node(zh, path)) return;
@@ -10,7 +11,8 @@ static void wait_until_gone(zhandle_t *zh, const char *path) {
   }
 }
 
-static void enter(zhandle_t *zh, const char *barrier, const char *ready, const char *mine, int size) {
+static void enter(zhandle_t* zh, const char* barrier, const char* ready, const char* mine,
+                  int size) {
   unsigned since = mark();
   int is_ready = watch_node(zh, ready);
   make(zh, mine, "", ZOO_EPHEMERAL);
@@ -24,25 +26,27 @@ static void enter(zhandle_t *zh, const char *barrier, const char *ready, const c
   }
 }
 
-static void leave(zhandle_t *zh, const char *barrier, const char *mine) {
+static void leave(zhandle_t* zh, const char* barrier, const char* mine) {
   char other[128];
   for (;;) {
     struct String_vector names = children_of(zh, barrier, 0, by_name);
     int count = names.count;
-    const char *name = mine + strlen(barrier) + 1;
+    const char* name = mine + strlen(barrier) + 1;
     int lowest = count > 0 && strcmp(names.data[0], name) == 0;
-    if (count > 0) snprintf(other, sizeof other, "%s/%s", barrier, names.data[lowest ? count - 1 : 0]);
+    if (count > 0)
+      snprintf(other, sizeof other, "%s/%s", barrier, names.data[lowest ? count - 1 : 0]);
     deallocate_String_vector(&names);
     if (count == 0) return;
     if (!lowest || count == 1) drop(zh, mine);
     if (lowest && count == 1) return;
-    wait_until_gone(zh, other);  // the lowest stays until the highest has gone, the others until the lowest has
+    wait_until_gone(
+        zh, other);  // the lowest stays until the highest has gone, the others until the lowest has
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 5) return 1;
-  zhandle_t *zh = open_session(argv[1], argv[2]);
+  zhandle_t* zh = open_session(argv[1], argv[2]);
   wait_until_gone(zh, "/gate");
   for (int round = 0; round < atoi(argv[4]); ++round) {
     char barrier[64], ready[64], mine[128];

@@ -1,8 +1,9 @@
-// lock HOSTS LOG ROUNDS HOLD_MS: takes the lock ROUNDS times and counts the node /counter up while it holds it, by a read and a
-// write that only exclusion keeps from losing a count. Log: A pid number, taken; I pid, counted; R pid number, about to release.
+// lock HOSTS LOG ROUNDS HOLD_MS: takes the lock ROUNDS times and counts the node /counter up while
+// it holds it, by a read and a write that only exclusion keeps from losing a count. Log: A pid
+// number, taken; I pid, counted; R pid number, about to release.
 #include "recipe.h"
 
-static void count_up(zhandle_t *zh, int round) {
+static void count_up(zhandle_t* zh, int round) {
   char data[64], wanted[64];
   for (;;) {
     int size = sizeof data - 1;
@@ -19,9 +20,9 @@ static void count_up(zhandle_t *zh, int round) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 5) return 1;
-  zhandle_t *zh = open_session(argv[1], argv[2]);
+  zhandle_t* zh = open_session(argv[1], argv[2]);
   make(zh, "/lock", "", 0);
   make(zh, "/counter", "0", 0);
   for (int round = 0; round < atoi(argv[3]); ++round) {

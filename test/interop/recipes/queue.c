@@ -1,19 +1,21 @@
-// queue HOSTS LOG put COUNT | take: a queue of persistent sequential nodes under /queue. put: P number pid-i, once acknowledged.
-// take: T pid number pid-i, once deleted, until the item "end" is the first (left for the others).
+// queue HOSTS LOG put COUNT | take: a queue of persistent sequential nodes under /queue. put: P
+// number pid-i, once acknowledged. take: T pid number pid-i, once deleted, until the item "end" is
+// the first (left for the others).
 #include "recipe.h"
 
-static void put(zhandle_t *zh, int count) {
+static void put(zhandle_t* zh, int count) {
   for (int i = 0; i < count; ++i) {
     char data[64], node[128];
     snprintf(data, sizeof data, "%d-%d", (int)getpid(), i);
-    int rc = zoo_create(zh, "/queue/qn-", data, (int)strlen(data), &ZOO_OPEN_ACL_UNSAFE, ZOO_SEQUENCE, node, sizeof node);
+    int rc = zoo_create(zh, "/queue/qn-", data, (int)strlen(data), &ZOO_OPEN_ACL_UNSAFE,
+                        ZOO_SEQUENCE, node, sizeof node);
     if (rc != ZOK) die("put", rc);
     say("P %s %s\n", number_of(node), data);
   }
 }
 
 // 1 if an item was taken, 0 if there was none to take, -1 at the end.
-static int take_first(zhandle_t *zh) {
+static int take_first(zhandle_t* zh) {
   struct String_vector names = children_of(zh, "/queue", 1, by_number);
   int result = 0;
   for (int i = 0; i < names.count && result == 0; ++i) {
@@ -38,9 +40,9 @@ static int take_first(zhandle_t *zh) {
   return result;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc < 4) return 1;
-  zhandle_t *zh = open_session(argv[1], argv[2]);
+  zhandle_t* zh = open_session(argv[1], argv[2]);
   make(zh, "/queue", "", 0);
   if (strcmp(argv[3], "put") == 0) {
     put(zh, atoi(argv[4]));

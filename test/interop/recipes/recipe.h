@@ -1,6 +1,7 @@
-// What the recipes share: a session, a counter that watches move, a place in a line of ephemeral sequential nodes, and the
-// log that all processes append to and the test reads. For libzookeeper_mt's synchronous calls. A lost connection is waited
-// out, an expired session ends the process with 3. Source: ZooKeeper recipes and solutions; zookeeper.h.
+// What the recipes share: a session, a counter that watches move, a place in a line of ephemeral
+// sequential nodes, and the log that all processes append to and the test reads. For
+// libzookeeper_mt's synchronous calls. A lost connection is waited out, an expired session ends the
+// process with 3. Source: ZooKeeper recipes and solutions; zookeeper.h.
 #pragma once
 
 #ifndef THREADED
@@ -20,13 +21,13 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned changes;
 static int log_fd = -1;
 
-static inline void die(const char *what, int rc) {
+static inline void die(const char* what, int rc) {
   fprintf(stderr, "%d: %s: %s\n", (int)getpid(), what, zerror(rc));
   _exit(2);
 }
 
 // Every watch, and what happens to the session.
-static void on_event(zhandle_t *zh, int type, int state, const char *path, void *context) {
+static void on_event(zhandle_t* zh, int type, int state, const char* path, void* context) {
   (void)zh, (void)path, (void)context;
   if (type == ZOO_SESSION_EVENT && state == ZOO_EXPIRED_SESSION_STATE) _exit(3);
   pthread_mutex_lock(&mutex);
@@ -49,7 +50,7 @@ static inline void wait_change(unsigned since) {
 }
 
 // One line in the common log; a line is one write.
-static inline void say(const char *format, ...) {
+static inline void say(const char* format, ...) {
   char line[256];
   va_list arguments;
   va_start(arguments, format);
@@ -58,10 +59,10 @@ static inline void say(const char *format, ...) {
   if (write(log_fd, line, (size_t)size) != size) die("log", ZSYSTEMERROR);
 }
 
-static inline zhandle_t *open_session(const char *hosts, const char *log) {
+static inline zhandle_t* open_session(const char* hosts, const char* log) {
   log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   zoo_set_debug_level(0);  // a server that is away is no news
-  zhandle_t *zh = zookeeper_init(hosts, on_event, 2000, NULL, NULL, 0);
+  zhandle_t* zh = zookeeper_init(hosts, on_event, 2000, NULL, NULL, 0);
   if (zh == NULL || log_fd < 0) die("start", ZSYSTEMERROR);
   for (;;) {
     unsigned since = mark();
@@ -71,7 +72,7 @@ static inline zhandle_t *open_session(const char *hosts, const char *log) {
 }
 
 // True when the call is to be made again: its answer was lost, and the connection is back.
-static inline int lost(zhandle_t *zh, int rc) {
+static inline int lost(zhandle_t* zh, int rc) {
   if (rc != ZCONNECTIONLOSS && rc != ZOPERATIONTIMEOUT) return 0;
   for (;;) {
     unsigned since = mark();
@@ -80,30 +81,32 @@ static inline int lost(zhandle_t *zh, int rc) {
   }
 }
 
-static inline void make(zhandle_t *zh, const char *path, const char *data, int flags) {
+static inline void make(zhandle_t* zh, const char* path, const char* data, int flags) {
   int rc;
   do rc = zoo_create(zh, path, data, (int)strlen(data), &ZOO_OPEN_ACL_UNSAFE, flags, NULL, 0);
   while (lost(zh, rc));
   if (rc != ZOK && rc != ZNODEEXISTS) die(path, rc);
 }
 
-static inline void drop(zhandle_t *zh, const char *path) {
+static inline void drop(zhandle_t* zh, const char* path) {
   int rc;
   do rc = zoo_delete(zh, path, -1);
   while (lost(zh, rc));
   if (rc != ZOK && rc != ZNONODE) die(path, rc);
 }
 
-static inline int by_number(const void *a, const void *b) {
-  const char *x = *(char *const *)a, *y = *(char *const *)b;
+static inline int by_number(const void* a, const void* b) {
+  const char *x = *(char* const*)a, *y = *(char* const*)b;
   return strcmp(x + strlen(x) - 10, y + strlen(y) - 10);  // ten digits
 }
 
-static inline int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static inline int by_name(const void* a, const void* b) {
+  return strcmp(*(char* const*)a, *(char* const*)b);
+}
 
 // To be freed with deallocate_String_vector. watched: a change calls on_event.
-static inline struct String_vector children_of(zhandle_t *zh, const char *path, int watched,
-                                               int (*order)(const void *, const void *)) {
+static inline struct String_vector children_of(zhandle_t* zh, const char* path, int watched,
+                                               int (*order)(const void*, const void*)) {
   struct String_vector names;
   int rc;
   do rc = zoo_wget_children(zh, path, watched ? on_event : NULL, NULL, &names);
@@ -114,7 +117,7 @@ static inline struct String_vector children_of(zhandle_t *zh, const char *path, 
 }
 
 // True if the node was there; then its change calls on_event.
-static inline int watch_node(zhandle_t *zh, const char *path) {
+static inline int watch_node(zhandle_t* zh, const char* path) {
   int rc;
   do rc = zoo_wexists(zh, path, on_event, NULL, NULL);
   while (lost(zh, rc));
@@ -122,9 +125,11 @@ static inline int watch_node(zhandle_t *zh, const char *path) {
   return rc == ZOK;
 }
 
-// Takes a place in the line under `line` and returns when nobody is before it; `mine` is the node. Who is next is told of the
-// one before alone. `id` is in the node's name, so that a create whose answer was lost is found again.
-static inline void wait_for_turn(zhandle_t *zh, const char *line, const char *id, char *mine, size_t size) {
+// Takes a place in the line under `line` and returns when nobody is before it; `mine` is the node.
+// Who is next is told of the one before alone. `id` is in the node's name, so that a create whose
+// answer was lost is found again.
+static inline void wait_for_turn(zhandle_t* zh, const char* line, const char* id, char* mine,
+                                 size_t size) {
   char path[256];
   for (;;) {
     unsigned since = mark();
@@ -140,7 +145,8 @@ static inline void wait_for_turn(zhandle_t *zh, const char *line, const char *id
     if (first) return;
     if (!found) {
       snprintf(path, sizeof path, "%s/%s", line, id);
-      int rc = zoo_create(zh, path, "", 0, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL | ZOO_SEQUENCE, NULL, 0);
+      int rc =
+          zoo_create(zh, path, "", 0, &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL | ZOO_SEQUENCE, NULL, 0);
       if (rc != ZOK && !lost(zh, rc)) die(path, rc);
     } else if (watch_node(zh, path)) {
       wait_change(since);
@@ -148,4 +154,4 @@ static inline void wait_for_turn(zhandle_t *zh, const char *line, const char *id
   }
 }
 
-static inline const char *number_of(const char *node) { return node + strlen(node) - 10; }
+static inline const char* number_of(const char* node) { return node + strlen(node) - 10; }
