@@ -26,7 +26,15 @@ Result<void> PartitionLog::truncate_to(int64_t offset) {
   return {};
 }
 
+Result<void> PartitionLog::lower_recovery_point(int64_t offset) {
+  flush_ceiling_ = std::min(flush_ceiling_, offset);
+  if (recovery_point_ <= offset) return {};
+  recovery_point_ = offset;
+  return on_lowered_ ? on_lowered_() : Result<void>();
+}
+
 Result<void> PartitionLog::truncate_segments(int64_t offset) {
+  OTTLA_TRY(lower_recovery_point(offset));
   std::vector<int64_t> above;
   for (auto at = segments_.upper_bound(offset); at != segments_.end(); ++at)
     if (at->first > offset) above.push_back(at->first);
@@ -42,8 +50,6 @@ Result<void> PartitionLog::truncate_segments(int64_t offset) {
   recent_.clear();
   leo_ = offset;
   hw_ = std::min(hw_, leo_);
-  recovery_point_ = std::min(recovery_point_, leo_);
-  flush_ceiling_ = std::min(flush_ceiling_, leo_);
   log_start_offset_ = std::min(log_start_offset_, leo_);
   if (epochs_.truncate_from_end(offset)) epochs_changed();
   OTTLA_TRY(delete_snapshots(offset + 1, INT64_MAX));
@@ -52,6 +58,7 @@ Result<void> PartitionLog::truncate_segments(int64_t offset) {
 
 Result<void> PartitionLog::truncate_fully_and_start_at(int64_t offset) {
   auto restart = [&]() -> Result<void> {
+    OTTLA_TRY(lower_recovery_point(offset));
     std::vector<int64_t> all;
     for (const auto& [base, segment] : segments_) all.push_back(base);
     auto fresh = std::make_shared<Segment>(world_.disk, dir_, offset, 0, world_.loop.wall_ms());

@@ -187,6 +187,14 @@ Result<void> LogManager::load_dir(Dir& dir) {
           fmt::format("{}/{} is no partition directory: move it out of log.dirs", dir.path, name));
     OTTLA_TRY(load_partition(dir, name, *tp));
   }
+  // A log that lost what the checkpoint calls durable goes on below it.
+  for (const auto& [tp, offset] : dir.recovery_points) {
+    auto found = logs_.find(tp);
+    if (found == logs_.end() || found->second.dir != &dir) continue;
+    if (found->second.log->durable_offset() >= offset) continue;
+    OTTLA_TRY(replace_checkpoint(dir, 0));
+    break;
+  }
   // A removal that a kill overtook left its offsets behind.
   dir.removals = 1;
   for (const auto* offsets : {&dir.recovery_points, &dir.log_starts, &dir.high_watermarks})
@@ -228,6 +236,11 @@ PartitionLog::Options LogManager::log_options(Dir& dir, const TopicPartition& tp
   };
   options.on_flushed = [this, alive = std::weak_ptr<int>(alive_)] {
     if (!alive.expired()) checkpoint_recovery_points();
+  };
+  // A log that is not among ours yet is being loaded: load_dir looks after it.
+  options.on_lowered = [this, &dir, tp, alive = std::weak_ptr<int>(alive_)]() -> Result<void> {
+    if (alive.expired() || !logs_.contains(tp)) return {};
+    return replace_checkpoint(dir, 0);
   };
   return options;
 }

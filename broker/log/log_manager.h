@@ -121,6 +121,7 @@ class LogManager {
   void checkpoint(size_t which);
   void write_checkpoint(Dir& dir, size_t which);
   Result<void> place_checkpoint(Dir& dir, size_t which, std::string text, uint64_t removals);
+  Result<void> replace_checkpoint(Dir& dir, size_t which);
   Result<void> forget_gone(Dir& dir, const TopicPartition& tp);
   void prune_gone(Dir& dir);
   void checkpoint_soon();

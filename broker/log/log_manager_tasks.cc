@@ -125,20 +125,25 @@ Result<void> LogManager::place_checkpoint(Dir& dir, size_t which, std::string te
   return {};
 }
 
+// Now and durably, whatever is on its way. Blocking.
+Result<void> LogManager::replace_checkpoint(Dir& dir, size_t which) {
+  Dir::Checkpoint& file = dir.checkpoints[which];
+  if (file.running) std::exchange(file.running, nullptr)->overtaken = true;
+  std::string text = checkpoint_text(dir, which);
+  OTTLA_TRY(
+      rt::replace_file(world_.disk, dir.path + "/" + kCheckpointNames[which], as_bytes(text)));
+  file.text = std::move(text);
+  file.removals = dir.removals;
+  return {};
+}
+
 // Before a partition is made whose name another had: no checkpoint may still speak of that one.
 // Blocking, and rare: checkpoints are written soon after a removal.
 Result<void> LogManager::forget_gone(Dir& dir, const TopicPartition& tp) {
   auto found = dir.gone.find(tp);
   if (found == dir.gone.end()) return {};
   for (size_t which = 0; which < kCheckpointFiles; ++which) {
-    Dir::Checkpoint& file = dir.checkpoints[which];
-    if (file.removals >= found->second) continue;
-    if (file.running) std::exchange(file.running, nullptr)->overtaken = true;
-    std::string text = checkpoint_text(dir, which);
-    OTTLA_TRY(
-        rt::replace_file(world_.disk, dir.path + "/" + kCheckpointNames[which], as_bytes(text)));
-    file.text = std::move(text);
-    file.removals = dir.removals;
+    if (dir.checkpoints[which].removals < found->second) OTTLA_TRY(replace_checkpoint(dir, which));
   }
   prune_gone(dir);
   return {};

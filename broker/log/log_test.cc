@@ -577,6 +577,46 @@ TEST_CASE("a topic made anew has nothing of the one that had its name") {
   }
 }
 
+TEST_CASE("a truncation lowers the recovery point on the disk before it cuts") {
+  ManagerBench bench;
+  TopicPartition tp{"t", 0};
+  auto in_place = [&]() -> int64_t {
+    std::ifstream file(bench.home.path / "a" / kRecoveryPointFile);
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    auto offsets = decode_checkpoint(text);
+    return offsets && offsets->contains(tp) ? offsets->at(tp) : -1;
+  };
+  bench.open();
+  REQUIRE(bench.manager->get_or_create(tp, "AAAAAAAAAAAAAAAAAAAAAQ"));
+  PartitionLog* log = bench.manager->find(tp);
+  auto flushed_to = [&](int64_t offset) {
+    while (log->leo() < offset) bench.append(tp);
+    log->flush();
+    CHECK(bench.runtime.run_until([&] { return log->durable_offset() == offset; }, 2000));
+    bench.manager->checkpoint_recovery_points();
+  };
+  flushed_to(10);
+  CHECK(bench.runtime.run_until([&] { return in_place() == 10; }, 2000));
+  REQUIRE(log->truncate_to(7));
+  CHECK(in_place() == 7);
+  // One that is being written meanwhile does not take its place.
+  flushed_to(9);
+  REQUIRE(log->truncate_to(6));
+  CHECK(in_place() == 6);
+  CHECK_FALSE(bench.runtime.run_until([&] { return in_place() != 6; }, 100));
+  REQUIRE(log->truncate_fully_and_start_at(3));
+  CHECK(in_place() == 3);
+  flushed_to(8);
+  CHECK(bench.runtime.run_until([&] { return in_place() == 8; }, 2000));
+  // A start that finds less than was called durable says so as well.
+  std::string file = bench.home.path / "a" / "t-0" / "00000000000000000003.log";
+  bench.manager.reset();
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
+  bench.open();
+  CHECK(bench.manager->find(tp)->leo() == 5);
+  CHECK(in_place() == 5);
+}
+
 TEST_CASE("a torn partition.metadata is no topic id") {
   ManagerBench bench;
   TopicPartition tp{"t", 0};

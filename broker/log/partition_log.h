@@ -89,6 +89,9 @@ class PartitionLog {
     // Called on the loop each time that durable_offset() moved over kCheckpointBytes more: the
     // recovery point is worth a checkpoint.
     std::function<void()> on_flushed;
+    // Called before what was durable is cut: durable_offset() is lower now, and must be so on the
+    // disk before other bytes take the place of those that a recovery would not look at.
+    std::function<Result<void>()> on_lowered;
   };
 
   // Blocking; for start and creation.
@@ -227,6 +230,7 @@ class PartitionLog {
                                                         int64_t timestamp);
 
   // cut.cc
+  Result<void> lower_recovery_point(int64_t offset);
   Result<void> truncate_segments(int64_t offset);
   void set_log_start(int64_t offset);
   void remove_segments(const std::vector<int64_t>& bases);
@@ -247,6 +251,7 @@ class PartitionLog {
   int64_t producer_id_expiration_ms_;
   std::function<void(const Error&)> on_failure_;
   std::function<void()> on_flushed_;
+  std::function<Result<void>()> on_lowered_;
   uint64_t jitter_seed_;
   std::shared_ptr<compress::Decompressor> decompressor_;
 

@@ -310,6 +310,7 @@ PartitionLog::PartitionLog(rt::World world, Options options)
       producer_id_expiration_ms_(options.producer_id_expiration_ms),
       on_failure_(std::move(options.on_failure)),
       on_flushed_(std::move(options.on_flushed)),
+      on_lowered_(std::move(options.on_lowered)),
       jitter_seed_(options.jitter_seed),
       decompressor_(options.decompressor ? std::move(options.decompressor)
                                          : std::make_shared<compress::Decompressor>()),
