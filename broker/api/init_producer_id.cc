@@ -1,5 +1,5 @@
-// InitProducerId for idempotent producers. A transactional id is answered with UNSUPPORTED_VERSION,
-// which clients take as final: the transaction coordinator is not built yet (docs/compat.md).
+// InitProducerId for idempotent producers. A transactional id is answered with UNSUPPORTED_VERSION:
+// the transaction coordinator is not built yet (docs/compat.md).
 // Source: KIP-98, KIP-360.
 #include "proto/kafka/init_producer_id.h"
 

@@ -55,12 +55,6 @@ void ConfigStore::load(Fn<void(Result<void>)> done) {
     for (const ZkReply& reply : replies)
       if (!reply.ok())
         return done(std::unexpected(zk_error("configs cannot be read", reply.error)));
-    if (loaded_) {
-      process(std::move(replies[0].children), false,
-              [done = std::move(done)]() mutable { done({}); });
-      return;
-    }
-    loaded_ = true;
     // What is read below is newer than any notification that stands now.
     for (const std::string& name : replies[0].children)
       if (auto number = change_number(name)) last_change_ = std::max(last_change_, *number);
@@ -76,7 +70,6 @@ void ConfigStore::load(Fn<void(Result<void>)> done) {
       if (!*alive) return;
       for (const ZkReply& node : nodes) {
         if (node.error != ZkError::session_expired) continue;
-        loaded_ = false;
         return done(std::unexpected(zk_error("configs cannot be read", node.error)));
       }
       for (size_t i = 0; i < nodes.size(); ++i)
@@ -90,26 +83,26 @@ void ConfigStore::on_changes() {
   zk_.submit(ZkRequest::children(zpath::kConfigChanges, true),
              [this, alive = alive_](ZkReply reply) {
                if (!*alive || !reply.ok()) return;
-               process(std::move(reply.children), false, [] {});
+               process(std::move(reply.children));
              });
 }
 
 // Carries out the notifications after the last one, in order, and purges what is old.
-void ConfigStore::process(std::vector<std::string> names, bool skip_all, Fn<void()> done) {
+void ConfigStore::process(std::vector<std::string> names) {
   std::vector<ZkRequest> gets;
   std::vector<std::string> paths;
   std::vector<int64_t> numbers;
   for (const std::string& name : names) {
     auto number = change_number(name);
-    if (!number || skip_all) continue;
+    if (!number) continue;
     paths.push_back(std::string(zpath::kConfigChanges) + "/" + name);
     numbers.push_back(*number);
     gets.push_back(ZkRequest::get(paths.back()));
   }
-  if (gets.empty()) return done();
+  if (gets.empty()) return;
   zk_.submit_all(std::move(gets),
-                 [this, alive = alive_, paths = std::move(paths), numbers = std::move(numbers),
-                  done = std::move(done)](std::vector<ZkReply> notes) mutable {
+                 [this, alive = alive_, paths = std::move(paths),
+                  numbers = std::move(numbers)](std::vector<ZkReply> notes) mutable {
                    if (!*alive) return;
                    int64_t now_ms = wall_ms_();
                    std::vector<std::pair<std::string, std::string>> entities;
@@ -127,15 +120,13 @@ void ConfigStore::process(std::vector<std::string> names, bool skip_all, Fn<void
                    std::vector<ZkRequest> configs;
                    for (const auto& [type, name] : entities)
                      configs.push_back(ZkRequest::get(zpath::config(type, name)));
-                   if (configs.empty()) return done();
-                   zk_.submit_all(std::move(configs),
-                                  [this, alive, entities = std::move(entities),
-                                   done = std::move(done)](std::vector<ZkReply> nodes) mutable {
-                                    if (!*alive) return;
-                                    for (size_t i = 0; i < nodes.size(); ++i)
-                                      tell(entities[i].first, entities[i].second, nodes[i]);
-                                    done();
-                                  });
+                   if (configs.empty()) return;
+                   zk_.submit_all(std::move(configs), [this, alive, entities = std::move(entities)](
+                                                          std::vector<ZkReply> nodes) mutable {
+                     if (!*alive) return;
+                     for (size_t i = 0; i < nodes.size(); ++i)
+                       tell(entities[i].first, entities[i].second, nodes[i]);
+                   });
                  });
 }
 

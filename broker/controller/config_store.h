@@ -29,7 +29,8 @@ class ConfigStore {
   ~ConfigStore();
 
   // Reads every topic's config, this broker's and the brokers' default, and begins to watch for
-  // changes. Again after a new session: only changes since are read then.
+  // changes. Again after a new session: with the old one a write may have ended between a config
+  // and its notification, and notifications may have been purged meanwhile.
   void load(Fn<void(Result<void>)> done);
   void on_changes();  // the watch on /config/changes fired
   void load_topics(const std::vector<std::string>& topics, Fn<void()> done);
@@ -50,7 +51,7 @@ class ConfigStore {
 
  private:
   void tell(const std::string& type, const std::string& name, const ZkReply& reply);
-  void process(std::vector<std::string> names, bool skip_all, Fn<void()> done);
+  void process(std::vector<std::string> names);
   void put(const std::string& path, const ConfigMap& config, Fn<void(Result<void>)> done);
   void create_with_parents(std::string path, std::string text, Fn<void(Result<void>)> done);
   void clean_or_put(const std::string& type, const std::string& name, Fn<void(Result<void>)> done);
@@ -60,7 +61,6 @@ class ConfigStore {
   int32_t broker_id_;
   Fn<int64_t()> wall_ms_;
   Told told_;
-  bool loaded_ = false;
   int64_t last_change_ = -1;            // number of the last notification carried out
   std::map<std::string, bool> topics_;  // known ones; true: was seen in the metadata
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -260,7 +260,12 @@ void WireClient::drop_connection() {
 
 void WireClient::on_lost(const char* why) {
   if (state_ == State::closed || state_ == State::idle) return;
-  if (state_ == State::closing) return finish_close(false);
+  if (state_ == State::closing) {
+    if (!ending_old_session_) return finish_close(false);
+    // Whether the session is gone is not known: the next connection ends it or finds it expired.
+    closed_ = nullptr;
+    close_timer_->cancel();
+  }
   bool was_connected = state_ == State::connected;
   if (last_failure_.empty() || was_connected)
     last_failure_ = fmt::format("{}: {}", rt::to_string(order_[next_server_]), why);

@@ -45,3 +45,45 @@ TEST_CASE("errno maps to codes that callers tell apart") {
   REQUIRE(!failed);
   CHECK(failed.error().code == Errc::no_space);
 }
+
+TEST_CASE("a room's own log level goes before the common one, until it is taken back") {
+  std::vector<std::string> lines;
+  log::set_sink(
+      [](log::Level, std::string_view room, std::string_view line, void* context) {
+        static_cast<std::vector<std::string>*>(context)->push_back(std::string(room) + ": " +
+                                                                   std::string(line));
+      },
+      &lines);
+  constexpr log::Room kLoud{"test.loud"}, kQuiet{"test.quiet"}, kPlain{"test.plain"};
+  auto say = [&] {
+    lines.clear();
+    for (const log::Room& room : {kLoud, kQuiet, kPlain}) {
+      log::debug(room, "d");
+      log::info(room, "i");
+      log::error(room, "e", "n={}", 1);
+    }
+    return lines;
+  };
+  using Lines = std::vector<std::string>;
+  const log::Level before = log::root_level();
+  log::set_level(log::Level::info);
+  log::set_room_level("test.loud", log::Level::debug);
+  log::set_room_level("test.quiet", log::Level::error);
+  CHECK(log::level() == log::Level::debug);
+  CHECK(log::root_level() == log::Level::info);
+  CHECK(log::room_level("test.loud") == log::Level::debug);
+  CHECK(log::room_level("test.plain") == std::nullopt);
+  CHECK(say() == Lines{"test.loud: d", "test.loud: i", "test.loud: e n=1", "test.quiet: e n=1",
+                       "test.plain: i", "test.plain: e n=1"});
+  // The common level moves only those that have none of their own.
+  log::set_level(log::Level::off);
+  CHECK(say() == Lines{"test.loud: d", "test.loud: i", "test.loud: e n=1", "test.quiet: e n=1"});
+  log::set_room_level("test.loud", std::nullopt);
+  log::set_room_level("test.quiet", std::nullopt);
+  log::set_room_level("test.never", std::nullopt);
+  CHECK(log::room_level("test.loud") == std::nullopt);
+  CHECK(log::level() == log::Level::off);
+  CHECK(say().empty());
+  log::set_level(before);
+  log::set_sink(nullptr, nullptr);
+}

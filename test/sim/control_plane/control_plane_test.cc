@@ -1,7 +1,7 @@
 // A broker's control plane and a standalone ensemble, simulated: connections break, links are cut
 // longer than a session lives, the ensemble loses power, the broker is killed. Whatever happened,
-// when it stops the broker registers, is elected, and every topic that was acknowledged has its
-// leaders.
+// when it stops the broker registers, is elected, every topic that was acknowledged has its
+// leaders, and the last config that was acknowledged, or one tried after it, is stored and known.
 #include "broker/controller/control_plane.h"
 #include "broker/controller/partition_admin.h"
 
@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
+#include "broker/controller/config_store.h"
 #include "common/rt_sim/simulator.h"
 #include "zk-ensemble/config/server_config.h"
 #include "zk-ensemble/server/server.h"
@@ -54,7 +55,10 @@ struct SimBroker final : ControlPlaneHost, BrokerChannel {
   }
   void on_session_lost() override {}
   void on_fatal(Error error) override { refusal = error.context; }
-  void on_config(const std::string&, const std::string&, const ConfigMap&) override {}
+  void on_config(const std::string& type, const std::string& name,
+                 const ConfigMap& config) override {
+    if (type == "brokers" && name == kDefaultEntity) told = config;
+  }
 
   void add_broker(const BrokerRegistration&, int64_t) override {}
   void remove_broker(int32_t) override {}
@@ -87,6 +91,7 @@ struct SimBroker final : ControlPlaneHost, BrokerChannel {
   MetadataPtr image = MetadataImage::empty("");
   int64_t last_epoch = -1;
   std::string refusal;
+  ConfigMap told;  // the brokers' default config, as it was told last
   std::unique_ptr<ControlPlane> plane;
 };
 
@@ -100,13 +105,18 @@ struct Story {
   // those that died with their broker.
   int asked = 0;
   std::shared_ptr<int> answered = std::make_shared<int>(0);
+  // Versions of the brokers' default config: written at most one at a time.
+  int config_tried = 0, config_acknowledged = 0;
+  bool config_pending = false;
 
   explicit Story(uint64_t seed) : sim(seed) {
     start_server(sim.add_node("zk"));
     start_broker(sim.add_node("b"));
   }
   void start_server(rt::World world) {
-    auto config = zk::load_config("tickTime=500\ndataDir=/data\nclientPort=2181\npreAllocSize=64\nadmin.enableServer=false\n", "zoo.cfg", {});
+    auto config = zk::load_config(
+        "tickTime=500\ndataDir=/data\nclientPort=2181\npreAllocSize=64\nadmin.enableServer=false\n",
+        "zoo.cfg", {});
     REQUIRE(config);
     server = std::make_unique<zk::Server>(world, config->config);
     auto started = server->start();
@@ -131,6 +141,7 @@ struct Story {
     sim.kill("b");
     int64_t epoch = broker->last_epoch;
     broker.reset();
+    config_pending = false;
     sim.run_for(sim.prng().between(1, 500) * kMs);
     start_broker(sim.restart("b"));
     broker->last_epoch = epoch;
@@ -174,9 +185,30 @@ struct Story {
     broker->plane->partitions().alter_reassignments(
         request, [count = answered](kmsg::AlterPartitionReassignmentsResponse) { ++*count; });
   }
+  void change_config() {
+    config_pending = true;
+    int value = ++config_tried;
+    broker->plane->configs().write("brokers", kDefaultEntity,
+                                   {{"max.connections", std::to_string(value)}},
+                                   [this, value](Result<void> written) {
+                                     config_pending = false;
+                                     if (written) config_acknowledged = value;
+                                   });
+  }
+  // What was acknowledged, or something later, is stored, and the broker goes by it.
+  bool config_is_kept() {
+    if (config_acknowledged == 0) return true;
+    const auto* node = server->tree().find("/chroot/of/mine/config/brokers/<default>");
+    if (node == nullptr) return false;
+    auto stored = decode_config(as_text(node->data()));
+    return stored && stored->contains("max.connections") &&
+           std::stoi(stored->at("max.connections")) >= config_acknowledged &&
+           broker->told == *stored;
+  }
   void work() {
     if (!broker->plane->is_active_controller()) return;
     if (sim.prng().chance(0.3)) elect_or_reassign();
+    if (!config_pending && sim.prng().chance(0.2)) return change_config();
     if (sim.prng().chance(0.2) && !acknowledged.empty()) {
       std::string victim = *acknowledged.begin();
       acknowledged.erase(victim);
@@ -199,7 +231,8 @@ struct Story {
     });
   }
   bool settled() {
-    if (!broker->plane->is_active_controller() || *answered != asked) return false;
+    if (!broker->plane->is_active_controller() || *answered != asked || !config_is_kept())
+      return false;
     for (const std::string& name : acknowledged) {
       const TopicView* topic = broker->image->topic(name);
       if (topic == nullptr) return false;
@@ -231,17 +264,20 @@ TEST_CASE("control plane: any order of faults, then peace: everything acknowledg
   const char* fixed = std::getenv("OTTLA_SEED");
   uint64_t first = fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : 1;
   const char* many = std::getenv("OTTLA_SEEDS");
-  uint64_t count = many != nullptr ? std::strtoull(many, nullptr, 10) : fixed != nullptr ? 1 : 12;
+  uint64_t count = many != nullptr ? std::strtoull(many, nullptr, 10) : fixed != nullptr ? 1 : 40;
   size_t acknowledged = 0;
+  int configs = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     INFO("repeat with OTTLA_SEED=" << seed << " test_sim_control_plane");
     Story story(seed);
     story.tell();
     acknowledged += story.acknowledged.size();
+    configs += story.config_acknowledged;
     story.broker.reset();
     story.server.reset();
   }
   CHECK(acknowledged > 0);
+  CHECK(configs > 0);
 }
 
 }  // namespace

@@ -1,0 +1,68 @@
+// ConfigStore over a tree in memory: what it tells, and when.
+#include "broker/controller/config_store.h"
+
+#include <catch2/catch.hpp>
+
+#include "broker/zk/memory_zk.h"
+
+namespace ottla::broker {
+namespace {
+
+struct Scene {
+  MemoryEnsemble zk;
+  MemoryZkClient client{zk};
+  std::map<std::string, ConfigMap> told;
+  ConfigStore store{client, 1, [] { return int64_t{1'700'000'000'000}; },
+                    [this](const std::string& type, const std::string& name,
+                           const ConfigMap& config) { told[type + "/" + name] = config; }};
+
+  Scene() {
+    for (const char* path : {"/config", "/config/changes", "/config/topics", "/config/brokers"})
+      zk.apply(ZkRequest::create(path, std::nullopt));
+    put("topics", "t", {{"retention.ms", "1"}}, CreateNode::yes);
+    load();
+  }
+  enum class CreateNode { no, yes };
+  void put(const std::string& type, const std::string& name, const ConfigMap& config,
+           CreateNode create = CreateNode::no) {
+    std::string path = zpath::config(type, name), text = encode_config(config);
+    zk.apply(create == CreateNode::yes ? ZkRequest::create(path, text)
+                                       : ZkRequest::set(path, text));
+  }
+  void load() {
+    bool loaded = false;
+    store.load([&](Result<void> result) { loaded = result.has_value(); });
+    zk.run();
+    REQUIRE(loaded);
+  }
+};
+
+TEST_CASE("a new session reads every config again, whether a notification stands or not") {
+  Scene scene;
+  CHECK(scene.told["topics/t"] == ConfigMap{{"retention.ms", "1"}});
+  scene.told.clear();
+  // The writer died between the config and its notification.
+  scene.put("topics", "t", {{"retention.ms", "2"}});
+  scene.zk.expire(scene.client);
+  scene.load();
+  CHECK(scene.told["topics/t"] == ConfigMap{{"retention.ms", "2"}});
+}
+
+TEST_CASE("a notification is carried out once") {
+  Scene scene;
+  scene.put("topics", "t", {{"retention.ms", "2"}});
+  scene.zk.apply(ZkRequest::create("/config/changes/config_change_0000000000",
+                                   encode_config_change("topics/t")));
+  scene.told.clear();
+  scene.store.on_changes();
+  scene.zk.run();
+  CHECK(scene.told.size() == 1);
+  CHECK(scene.told["topics/t"] == ConfigMap{{"retention.ms", "2"}});
+  scene.told.clear();
+  scene.store.on_changes();
+  scene.zk.run();
+  CHECK(scene.told.empty());
+}
+
+}  // namespace
+}  // namespace ottla::broker
