@@ -28,9 +28,15 @@ if [ -n "$full" ]; then
   done
   build/dev/test/sim/ensemble/sim_ensemble --seeds 2000
   build/dev/broker/log/sim_log --seeds 2000
-  fuzzers=(fuzz_kafka_message fuzz_jute_record fuzz_record_set fuzz_zk_session fuzz_zk_txn fuzz_zk_log fuzz_zk_snapshot)
-  scripts/build.sh fuzz "${fuzzers[@]}"
+  fuzzers=(kafka_message jute_record kafka_broker zk_server zk_session zk_txn zk_log zk_snapshot files/record_set
+    files/broker_log files/properties)
+  names=("${fuzzers[@]#files/}")
+  scripts/build.sh fuzz "${names[@]/#/fuzz_}"
   for fuzzer in "${fuzzers[@]}"; do
-    "build/fuzz/test/fuzz/$fuzzer" -max_total_time=60 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/
+    name=${fuzzer#files/}
+    corpus=build/fuzz/corpus/$name
+    mkdir -p "$corpus"
+    [ -d "test/fuzz/corpus/$name" ] && cp test/fuzz/corpus/"$name"/* "$corpus"
+    "build/fuzz/test/fuzz/${fuzzer/%$name/fuzz_$name}" -max_total_time=60 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/ "$corpus"
   done
 fi

@@ -69,9 +69,19 @@ kmsg::LeaderAndIsrResponse ReplicaManager::apply(const kmsg::LeaderAndIsrRequest
   return response;
 }
 
+namespace {
+// The controller checked it; a request that only says that it is the controller's did not.
+bool names_a_directory(std::string_view topic) {
+  constexpr std::string_view kLegal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return !topic.empty() && topic.size() <= 249 && topic != "." && topic != ".." &&
+         topic.find_first_not_of(kLegal) == std::string_view::npos;
+}
+}  // namespace
+
 ErrorCode ReplicaManager::apply_one(
     const std::string& topic, const kmsg::Uuid& topic_id,
     const kmsg::LeaderAndIsrRequest::LeaderAndIsrPartitionState& state) {
+  if (!names_a_directory(topic) || state.partition_index < 0) return ErrorCode::invalid_topic_exception;
   TopicPartition tp{topic, state.partition_index};
   if (logs_.is_offline(tp)) return ErrorCode::kafka_storage_error;
   bool is_replica = false;
@@ -89,6 +99,7 @@ ErrorCode ReplicaManager::apply_one(
       return known->log()->set_topic_id(id_text) ? ErrorCode::none : ErrorCode::kafka_storage_error;
     return ErrorCode::stale_controller_epoch;
   }
+  if (state.leader_epoch < 0) return ErrorCode::stale_controller_epoch;
   if (!is_replica) return ErrorCode::unknown_topic_or_partition;
 
   // Not new and not here: it may lie in a directory that is offline, with all its records. Another

@@ -87,6 +87,14 @@ class Service {
       case 4:
         pipeline_.close_session(clients_[client].session, wall_ms());
         return pump();
+      case 6: {  // a new connection with first words of its own
+        pipeline_.on_closed(clients_[client].conn);
+        clients_[client].conn = ++last_conn_;
+        pipeline_.on_open(last_conn_, "127.0.0.1", now());
+        pipeline_.on_frame(last_conn_, in.take(std::min<size_t>(in.u8(), in.remaining())), now(), wall_ms());
+        clients_[client].session = pipeline_.session_of(last_conn_).value_or(0);
+        return pump();
+      }
       default: {
         Bytes frame = in.take(std::min<size_t>(in.u8(), in.remaining()));
         pipeline_.on_frame(clients_[client].conn, frame, now(), wall_ms());

@@ -1,0 +1,14 @@
+// libFuzzer entry; see file_targets.h.
+#include "test/fuzz/files/file_targets.h"
+#include "test/fuzz/libfuzzer.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  ottla::fuzz::record_set({data, size});
+  return 0;
+}
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
+  return ottla::fuzz::custom_mutate(data, size, max_size, seed, [](ottla::Prng& prng, ottla::Bytes input) {
+    return ottla::fuzz::mutate_record_input(prng, input);
+  });
+}
