@@ -289,6 +289,8 @@ void handle_fetch(ApiContext& context, RequestPtr request) {
   int16_t version = request->version();
   call->session = context.sessions.begin(session_request(context, *request, asked),
                                          context.world.loop.now().ms());
+  if (call->session.error() == ErrorCode::unknown_server_error)
+    return answer_failed(*request, asked, ErrorCode::unknown_server_error);
   if (call->session.error() != ErrorCode::none) {
     Response response;
     response.error_code = call->session.error();

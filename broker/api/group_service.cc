@@ -301,6 +301,10 @@ void GroupService::on_partitions_deleted(
 }
 void GroupService::handle(RequestPtr request) { impl_->handle(std::move(request)); }
 
+kmsg::ErrorCode GroupService::refuse_txn_offset_commit(const std::string& group_id) {
+  return impl_->core.refuse_txn_offset_commit(group_id, impl_->clock());
+}
+
 GroupService::Counts GroupService::counts() const {
   auto core = impl_->core.counts();
   return {core.groups,

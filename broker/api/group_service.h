@@ -50,6 +50,8 @@ class GroupService {
   void on_partitions_deleted(const std::vector<std::pair<std::string, int32_t>>& partitions);
 
   void handle(RequestPtr request);
+  // What a commit of a transaction is answered that no coordinator knows.
+  kmsg::ErrorCode refuse_txn_offset_commit(const std::string& group_id);
 
   struct Counts {
     size_t groups = 0, preparing = 0, completing = 0, stable = 0, empty = 0, dead = 0, offsets = 0;

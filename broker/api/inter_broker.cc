@@ -43,11 +43,56 @@ void group_by_topic(kmsg::UpdateMetadataRequest& request) {
   }
 }
 
+// A controller of KRaft that claims to know this broker's epoch: only a broker that migrates has
+// one to compare with, and Kafka's own fails there without a word of its own.
+template <class Message>
+bool is_from_kraft(const Message& asked) {
+  return asked.is_kraft_controller && asked.broker_epoch != -1;
+}
+
+kmsg::LeaderAndIsrResponse failed(const kmsg::LeaderAndIsrRequest& asked) {
+  kmsg::LeaderAndIsrResponse response;
+  response.error_code = ErrorCode::unknown_server_error;
+  for (const auto& topic : asked.topic_states) {
+    auto& answer = response.topics.emplace_back();
+    answer.topic_id = topic.topic_id;
+    for (const auto& state : topic.partition_states) {
+      auto& entry = answer.partition_errors.emplace_back();
+      entry.partition_index = state.partition_index;
+      entry.error_code = response.error_code;
+    }
+  }
+  return response;
+}
+
+kmsg::StopReplicaResponse failed(const kmsg::StopReplicaRequest& asked) {
+  kmsg::StopReplicaResponse response;
+  response.error_code = ErrorCode::unknown_server_error;
+  for (const auto& topic : asked.topic_states)
+    for (const auto& state : topic.partition_states) {
+      auto& entry = response.partition_errors.emplace_back();
+      entry.topic_name = topic.topic_name;
+      entry.partition_index = state.partition_index;
+      entry.error_code = response.error_code;
+    }
+  return response;
+}
+
+// Versions 1 and 2 name a listener by its protocol, which must be one.
+bool names_listeners(const kmsg::UpdateMetadataRequest& asked, int16_t version) {
+  if (version == 0 || version > 2) return true;
+  for (const auto& broker : asked.live_brokers)
+    for (const auto& endpoint : broker.endpoints)
+      if (endpoint.security_protocol < 0 || endpoint.security_protocol > 3) return false;
+  return true;
+}
+
 }  // namespace
 
 void handle_leader_and_isr(ApiContext& context, RequestPtr request) {
   kmsg::LeaderAndIsrRequest asked;
   if (!decode(*request, asked)) return;
+  if (is_from_kraft(asked)) return request->reply(failed(asked));
   std::vector<std::string> topics;
   for (const auto& topic : asked.topic_states) topics.push_back(topic.topic_name);
   for (const auto& state : asked.ungrouped_partition_states) topics.push_back(state.topic_name);
@@ -67,12 +112,19 @@ void handle_leader_and_isr(ApiContext& context, RequestPtr request) {
 void handle_stop_replica(ApiContext& context, RequestPtr request) {
   kmsg::StopReplicaRequest asked;
   if (!decode(*request, asked)) return;
+  if (is_from_kraft(asked)) return request->reply(failed(asked));
   request->reply(context.executor.execute(asked));
 }
 
 void handle_update_metadata(ApiContext& context, RequestPtr request) {
   kmsg::UpdateMetadataRequest asked;
   if (!decode(*request, asked)) return;
+  if (!names_listeners(asked, request->version())) return request->close();
+  if (is_from_kraft(asked)) {
+    kmsg::UpdateMetadataResponse response;
+    response.error_code = ErrorCode::unknown_server_error;
+    return request->reply(response);
+  }
   group_by_topic(asked);
   request->reply(context.executor.execute(asked));
 }

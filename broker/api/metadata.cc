@@ -50,9 +50,11 @@ class MetadataAnswer {
   // else.
   bool refuses_all() {
     if (!asked_.topics) return false;
+    bool by_id = false;  // then names do not matter
+    for (const auto& topic : *asked_.topics) by_id |= !topic.topic_id.is_zero();
     for (const auto& topic : *asked_.topics) {
       bool refused = version() < 12 && (!topic.name || !topic.topic_id.is_zero());
-      bool nothing = version() >= 12 && !topic.name && topic.topic_id.is_zero();
+      bool nothing = version() >= 12 && !by_id && !topic.name;
       if (!refused && !nothing) continue;
       for (const auto& each : *asked_.topics) {
         Response::MetadataResponseTopic entry;

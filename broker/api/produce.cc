@@ -27,6 +27,12 @@ bool is_transactional(Bytes records) {
          BatchView(records).transactional();
 }
 
+// A length that a batch's head makes more than 32 bits hold: at Kafka's own nothing expects it.
+bool has_immense_length(Bytes set) {
+  if (set.size() <= kMagicAt || set[kMagicAt] > kMagicV2) return false;
+  return load_be<int32_t>(set.data() + kLengthAt) > INT32_MAX - 12;
+}
+
 // What fails a request as a whole, by a look at the first batch of each partition: one that cannot
 // be walked, then one of a transaction where there is none.
 ErrorCode refuse_all(const kmsg::ProduceRequest& asked, std::optional<std::string>& message) {
@@ -35,6 +41,7 @@ ErrorCode refuse_all(const kmsg::ProduceRequest& asked, std::optional<std::strin
     for (const auto& partition : topic.partition_data) {
       BatchCursor cursor(partition.records.bytes);
       if (auto first = cursor.next()) transactional |= is_transactional(first->bytes);
+      if (has_immense_length(partition.records.bytes)) return ErrorCode::unknown_server_error;
       if (!cursor.corrupt()) continue;
       if (std::string why = cursor.corruption(); !why.empty()) message = std::move(why);
       return ErrorCode::corrupt_message;

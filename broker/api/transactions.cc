@@ -3,10 +3,12 @@
 // Kafka's own answer for an unknown one is the true answer. Markers are written to the log as
 // asked. Source: KIP-98, KIP-664 (describing), KIP-890 (batches of AddPartitionsToTxn), KIP-994
 // (listing).
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <set>
 
+#include "broker/api/group_service.h"
 #include "broker/api/handlers.h"
 #include "broker/record/batch_builder.h"
 #include "proto/kafka/add_offsets_to_txn.h"
@@ -32,14 +34,17 @@ ErrorCode unknown_id(const std::string& transactional_id) {
                                   : ErrorCode::invalid_producer_id_mapping;
 }
 
-// One partition that does not exist spoils the request for the others.
+// One partition that does not exist spoils the request for the others. A client's transaction does
+// not write to an internal topic itself.
 std::vector<kmsg::AddPartitionsToTxnResponse::AddPartitionsToTxnTopicResult> refuse_partitions(
     const ApiContext& context, const std::string& transactional_id,
-    const std::vector<kmsg::AddPartitionsToTxnRequest::AddPartitionsToTxnTopic>& topics) {
+    const std::vector<kmsg::AddPartitionsToTxnRequest::AddPartitionsToTxnTopic>& topics,
+    bool from_client) {
   bool all_known = true;
   for (const auto& topic : topics)
     for (int32_t index : topic.partitions)
-      all_known &= context.metadata().partition(topic.name, index) != nullptr;
+      all_known &= !(from_client && is_internal_topic(topic.name)) &&
+                    context.metadata().partition(topic.name, index) != nullptr;
   std::vector<kmsg::AddPartitionsToTxnResponse::AddPartitionsToTxnTopicResult> out;
   for (const auto& topic : topics) {
     auto& result = out.emplace_back();
@@ -48,6 +53,10 @@ std::vector<kmsg::AddPartitionsToTxnResponse::AddPartitionsToTxnTopicResult> ref
       auto& entry = result.results_by_partition.emplace_back();
       entry.partition_index = index;
       bool known = context.metadata().partition(topic.name, index) != nullptr;
+      if (from_client && is_internal_topic(topic.name)) {
+        entry.partition_error_code = ErrorCode::topic_authorization_failed;
+        continue;
+      }
       entry.partition_error_code = !known       ? ErrorCode::unknown_topic_or_partition
                                    : !all_known ? ErrorCode::operation_not_attempted
                                                 : unknown_id(transactional_id);
@@ -63,7 +72,29 @@ struct MarkerJob {
   size_t waiting = 0;
 
   void done_one() {
-    if (--waiting == 0) request->reply(response);
+    if (--waiting != 0) return;
+    // A marker for no partition leaves no trace in the answer.
+    std::erase_if(response.markers, [](const auto& marker) { return marker.topics.empty(); });
+    request->reply(response);
+  }
+  // No batch can be made for such a producer: everything fails, what was written before stays.
+  void fail(const kmsg::WriteTxnMarkersRequest& asked) {
+    response.markers.clear();
+    for (const auto& marker : asked.markers) {
+      auto& result = response.markers.emplace_back();
+      result.producer_id = marker.producer_id;
+      for (const auto& topic : marker.topics) {
+        if (topic.partition_indexes.empty()) continue;
+        auto& answer = result.topics.emplace_back();
+        answer.name = topic.name;
+        for (int32_t index : topic.partition_indexes) {
+          auto& entry = answer.partitions.emplace_back();
+          entry.partition_index = index;
+          entry.error_code = ErrorCode::unknown_server_error;
+        }
+      }
+    }
+    request->reply(response);
   }
   ErrorCode* error_of(size_t marker, const TopicPartition& tp) {
     for (auto& topic : response.markers[marker].topics)
@@ -73,6 +104,17 @@ struct MarkerJob {
     return nullptr;
   }
 };
+
+bool has_no_producer(ApiContext& context,
+                     const kmsg::WriteTxnMarkersRequest::WritableTxnMarker& marker) {
+  if (marker.producer_id != -1 && marker.producer_epoch != -1) return false;
+  for (const auto& topic : marker.topics)
+    for (int32_t index : topic.partition_indexes)
+      if (Partition* found = context.replicas.find(topic.name, index);
+          found != nullptr && found->log() != nullptr)
+        return true;
+  return false;
+}
 
 void append_marker(ApiContext& context, const std::shared_ptr<MarkerJob>& job, size_t index,
                    const kmsg::WriteTxnMarkersRequest::WritableTxnMarker& marker) {
@@ -86,6 +128,7 @@ void append_marker(ApiContext& context, const std::shared_ptr<MarkerJob>& job, s
   std::vector<AppendTarget> targets;
   std::set<TopicPartition> seen;  // one that stands there twice gets one marker
   for (const auto& topic : marker.topics) {
+    if (topic.partition_indexes.empty()) continue;
     auto& answer = result.topics.emplace_back();
     answer.name = topic.name;
     for (int32_t partition : topic.partition_indexes) {
@@ -124,13 +167,14 @@ void handle_add_partitions_to_txn(ApiContext& context, RequestPtr request) {
   kmsg::AddPartitionsToTxnResponse response;
   if (request->version() < 4) {
     response.results_by_topic_v3_and_below =
-        refuse_partitions(context, asked.v3_and_below_transactional_id, asked.v3_and_below_topics);
+        refuse_partitions(context, asked.v3_and_below_transactional_id, asked.v3_and_below_topics,
+                          true);
   } else {
     for (const auto& transaction : asked.transactions) {
       auto& result = response.results_by_transaction.emplace_back();
       result.transactional_id = transaction.transactional_id;
       result.topic_results =
-          refuse_partitions(context, transaction.transactional_id, transaction.topics);
+          refuse_partitions(context, transaction.transactional_id, transaction.topics, false);
     }
   }
   request->reply(response);
@@ -156,16 +200,19 @@ void handle_txn_offset_commit(ApiContext& context, RequestPtr request) {
   kmsg::TxnOffsetCommitRequest asked;
   if (!decode(*request, asked)) return;
   kmsg::TxnOffsetCommitResponse response;
+  std::optional<ErrorCode> refusal;  // of the partitions that are there, once one is
   for (const auto& topic : asked.topics) {
     auto& answer = response.topics.emplace_back();
     answer.name = topic.name;
     for (const auto& partition : topic.partitions) {
       auto& entry = answer.partitions.emplace_back();
       entry.partition_index = partition.partition_index;
-      bool known = context.metadata().partition(topic.name, partition.partition_index) != nullptr;
-      entry.error_code = !known                   ? ErrorCode::unknown_topic_or_partition
-                         : asked.group_id.empty() ? ErrorCode::invalid_group_id
-                                                  : ErrorCode::invalid_producer_id_mapping;
+      entry.error_code = ErrorCode::unknown_topic_or_partition;
+      if (context.metadata().partition(topic.name, partition.partition_index) == nullptr) continue;
+      if (!refusal) refusal = context.groups.refuse_txn_offset_commit(asked.group_id);
+      entry.error_code = *refusal;
+      if (*refusal == ErrorCode::invalid_producer_id_mapping)
+        entry.error_code = unknown_id(asked.transactional_id);
     }
   }
   request->reply(response);
@@ -177,8 +224,10 @@ void handle_write_txn_markers(ApiContext& context, RequestPtr request) {
   auto job = std::make_shared<MarkerJob>();
   job->request = std::move(request);
   job->waiting = 1;  // until all appends have been asked for
-  for (size_t i = 0; i < asked.markers.size(); ++i)
+  for (size_t i = 0; i < asked.markers.size(); ++i) {
+    if (has_no_producer(context, asked.markers[i])) return job->fail(asked);
     append_marker(context, job, i, asked.markers[i]);
+  }
   job->done_one();
 }
 
@@ -202,7 +251,9 @@ void handle_list_transactions(ApiContext&, RequestPtr request) {
   for (const std::string& name : asked.state_filters) {
     bool known = false;
     for (std::string_view state : kTransactionStates) known |= state == name;
-    if (!known) response.unknown_state_filters.push_back(name);
+    auto& unknown = response.unknown_state_filters;
+    if (!known && std::find(unknown.begin(), unknown.end(), name) == unknown.end())
+      unknown.push_back(name);
   }
   request->reply(response);
 }

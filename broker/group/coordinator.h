@@ -72,6 +72,8 @@ class GroupCoordinator {
   void offset_commit(ReplyTicket ticket, const kmsg::OffsetCommitRequest& request,
                      const GroupContext& context, GroupEffects& effects);
   // The caller has verified the transaction; the commit stays pending until complete_txn().
+  // A commit of a transaction that nobody knows: its group is made all the same.
+  kmsg::ErrorCode refuse_txn_offset_commit(const std::string& group_id, const GroupClock& clock);
   void txn_offset_commit(ReplyTicket ticket, const kmsg::TxnOffsetCommitRequest& request,
                          const GroupContext& context, GroupEffects& effects);
 

@@ -173,6 +173,14 @@ void GroupCoordinator::txn_offset_commit(ReplyTicket ticket,
   settle(step);
 }
 
+ErrorCode GroupCoordinator::refuse_txn_offset_commit(const std::string& group_id,
+                                                     const GroupClock& clock) {
+  ErrorCode error = refusal(group_id, Api::needs_group_id);
+  if (error != ErrorCode::none) return error;
+  if (find(group_id) == nullptr) create_group(group_id, clock);
+  return ErrorCode::invalid_producer_id_mapping;
+}
+
 // The group a commit goes to, created for a simple consumer's first one; or why it may not.
 ErrorCode GroupCoordinator::commit_target(Step& step, const std::string& group_id,
                                           int32_t generation, const std::string& member_id,
@@ -451,6 +459,7 @@ kmsg::OffsetDeleteResponse GroupCoordinator::offset_delete(const kmsg::OffsetDel
   response.error_code = error;
   if (error == ErrorCode::none) {
     std::vector<GroupTopicPartition> removed;
+    bool may_remove = false;
     for (const auto& topic : request.topics) {
       auto& answered = response.topics.emplace_back();
       answered.name = topic.name;
@@ -461,13 +470,16 @@ kmsg::OffsetDeleteResponse GroupCoordinator::offset_delete(const kmsg::OffsetDel
           result.error_code = ErrorCode::unknown_topic_or_partition;
         } else if (!is_empty && group->is_subscribed(topic.name)) {
           result.error_code = ErrorCode::group_subscribed_to_topic;
-        } else if (group->offsets.remove({topic.name, partition.partition_index})) {
-          removed.emplace_back(topic.name, partition.partition_index);
+        } else {
+          may_remove = true;
+          if (group->offsets.remove({topic.name, partition.partition_index}))
+            removed.emplace_back(topic.name, partition.partition_index);
         }
       }
     }
     offset_deletions_ += removed.size();
-    append_tombstones(step, *group, removed);
+    // A request that names nothing it may remove leaves a group without offsets where it is.
+    if (may_remove) append_tombstones(step, *group, removed);
   }
   settle(step);
   return response;

@@ -29,7 +29,12 @@ ProducerState::Verdict ProducerState::check(const BatchView& batch, Origin origi
   if (!batch.has_producer_id()) return {};
   auto found = producers_.find(batch.producer_id());
   const ProducerEntry* entry = found == producers_.end() ? nullptr : &found->second;
-  if (origin == Origin::replication || entry == nullptr) return {};
+  if (origin == Origin::replication) return {};
+  // Before its first marker a producer has the coordinator epoch -1.
+  if (entry == nullptr && marker && marker->coordinator_epoch < ProducerEntry{}.coordinator_epoch)
+    return refuse(Refusal::transaction_coordinator_fenced,
+                  fmt::format("coordinator epoch {}", marker->coordinator_epoch));
+  if (entry == nullptr) return {};
 
   if (origin == Origin::client && !batch.control() &&
       batch.producer_epoch() == entry->producer_epoch)

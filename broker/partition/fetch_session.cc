@@ -40,12 +40,32 @@ FetchSessionCache::Key FetchSessionCache::key_of(const kmsg::Uuid& id, const std
   return {std::string(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()), partition};
 }
 
+namespace {
+
+// A session's partitions are known by their topics' ids; one without an id has no place there.
+bool names_no_topic(const FetchSessionRequest& request) {
+  if (!request.topic_ids) return false;
+  for (const FetchPartition& each : request.partitions)
+    if (each.topic_id.is_zero()) return true;
+  for (const auto& gone : request.forgotten)
+    if (gone.topic_id.is_zero()) return true;
+  return false;
+}
+
+}  // namespace
+
 FetchContext FetchSessionCache::begin(FetchSessionRequest request, int64_t now_ms) {
   FetchContext context;
   context.topic_ids_ = request.topic_ids;
   context.follower_ = request.follower;
   if (request.epoch == 0 || request.epoch == kFinalEpoch) {
     if (request.session_id != 0) remove(request.session_id);
+    request.forgotten.clear();
+    if (request.epoch == 0 && names_no_topic(request)) {
+      context.kind_ = FetchContext::Kind::failed;
+      context.error_ = ErrorCode::unknown_server_error;
+      return context;
+    }
     context.kind_ = request.epoch == 0 ? FetchContext::Kind::full : FetchContext::Kind::sessionless;
     context.partitions_ = std::move(request.partitions);
     return context;
@@ -60,6 +80,7 @@ FetchContext FetchSessionCache::begin(FetchSessionRequest request, int64_t now_m
   if (session->epoch != request.epoch) return failed(ErrorCode::invalid_fetch_session_epoch);
   if (session->topic_ids != request.topic_ids)
     return failed(ErrorCode::fetch_session_topic_id_error);
+  if (names_no_topic(request)) return failed(ErrorCode::unknown_server_error);
 
   for (FetchPartition& asked : request.partitions) {
     Key key = key_of(asked.topic_id, asked.topic, asked.partition);

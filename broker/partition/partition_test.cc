@@ -87,6 +87,13 @@ TEST_CASE("epochs, forgotten partitions and strangers") {
   auto request = next(id, 1);
   request.topic_ids = true;
   CHECK(cache.begin(request, 0).error() == ErrorCode::fetch_session_topic_id_error);
+  // A topic without an id cannot be a session's.
+  request = next(0, 0);
+  request.topic_ids = true;
+  request.partitions.emplace_back().topic = "t";
+  CHECK(cache.begin(request, 0).error() == ErrorCode::unknown_server_error);
+  request.epoch = FetchSessionCache::kFinalEpoch;
+  CHECK(cache.begin(request, 0).error() == ErrorCode::none);
   request = next(id, 1);
   request.forgotten = {{{}, "t", 0}};
   CHECK(cache.begin(request, 0).partitions().size() == 1);

@@ -12,6 +12,7 @@ group.min.session.timeout.ms=1000
 num.network.threads=1
 num.io.threads=1
 log.cleaner.enable=false
+transaction.state.log.num.partitions=4
 controlled.shutdown.enable=false
 """
 

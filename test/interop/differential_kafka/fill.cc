@@ -121,7 +121,8 @@ class Filler : public wire::Walker {
     return name == "topic" || name == "topic_name" || name == "topic_names" || name == "name" ||
            name == "topics" || name == "groups" || name == "groups_names" ||
            name == "resource_name" || name == "group_id" || name == "coordinator_keys" ||
-           name == "configuration_keys" || name == "config_names";
+           name == "configuration_keys" || name == "config_names" || name == "feature" ||
+           name == "transactional_id" || name == "entity_type";
   }
   static bool is_partition(std::string_view name) {
     return name == "partition" || name == "partition_index" || name == "partition_indexes" ||
