@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <optional>
 
 #include "broker/partition/replica_manager.h"
 #include "common/rt_sim/simulator.h"
@@ -36,17 +37,17 @@ ErrorCode become_leader(ReplicaManager& replicas, int32_t partition, bool is_new
 
 TEST_CASE("a partition is not made anew, empty, while a directory that may hold it is offline") {
   sim::Simulator simulator(1);
-  rt::World world = simulator.add_node("b");
+  std::optional<rt::World> world(simulator.add_node("b"));
   Deaf deaf;
   LogManagerOptions options;
   options.log_dirs = {"/one", "/two"};
   options.cluster_id = "AAAAAAAAAAAAAAAAAAAAAA";
   std::string home;
   for (bool broken : {false, true}) {
-    auto logs = LogManager::open(world, options);
+    auto logs = LogManager::open(*world, options);
     REQUIRE(logs);
     CHECK((*logs)->has_offline_dir() == broken);
-    ReplicaManager replicas(world, 0, **logs, deaf);
+    ReplicaManager replicas(*world, 0, **logs, deaf);
     CHECK(become_leader(replicas, 0, !broken, broken ? 1 : 0) ==
           (broken ? ErrorCode::kafka_storage_error : ErrorCode::none));
     CHECK(((*logs)->find({"t", 0}) == nullptr) == broken);
@@ -56,7 +57,7 @@ TEST_CASE("a partition is not made anew, empty, while a directory that may hold 
     home = (*logs)->dir_of({"t", 0});
     simulator.kill("b");
     logs->reset();
-    world = simulator.restart("b");
+    world.emplace(simulator.restart("b"));
     sim::DiskFault fault;
     fault.path_part = home;
     simulator.inject("b", fault);
@@ -64,10 +65,10 @@ TEST_CASE("a partition is not made anew, empty, while a directory that may hold 
   // The directory is back, and the partition with it.
   simulator.kill("b");
   simulator.clear_faults("b");
-  world = simulator.restart("b");
-  auto logs = LogManager::open(world, options);
+  world.emplace(simulator.restart("b"));
+  auto logs = LogManager::open(*world, options);
   REQUIRE(logs);
-  ReplicaManager replicas(world, 0, **logs, deaf);
+  ReplicaManager replicas(*world, 0, **logs, deaf);
   CHECK(become_leader(replicas, 0, false, 2) == ErrorCode::none);
   CHECK((*logs)->dir_of({"t", 0}) == home);
 }
