@@ -132,6 +132,9 @@ class Recovery {
     if (!logs_.empty()) {
       OTTLA_ASSIGN(auto file, disk_.open(log_path(logs_.back()), rt::OpenMode::read_write));
       OTTLA_TRY(write_again(*file));
+      // The next write begins a new file. Without its padding this one costs no room, and the next
+      // start no search for records behind a damaged end.
+      if (newest_end_ < file->size()) OTTLA_TRY(file->truncate(newest_end_));
       OTTLA_TRY(file->sync_now());
       OTTLA_TRY(disk_.sync_dir(dir_.log_dir()));
     }

@@ -210,7 +210,10 @@ TEST_CASE("a hole of zeros in the newest log is seen: cut when a crash can have 
     auto recovered = f.recover_into(tree);
     REQUIRE(recovered);
     CHECK(recovered->last_zxid == 24);
-    CHECK(f.content(path).size() == whole.size());
+    // All that goes is the padding.
+    std::string left = f.content(path);
+    CHECK(left.size() < whole.size());
+    CHECK(whole == left + std::string(whole.size() - left.size(), '\0'));
   }
   auto offset_of = [&](int64_t zxid) {
     auto reader = LogReader::open(f.world.disk, path);
