@@ -12,6 +12,9 @@
 
 namespace ottla::broker {
 namespace {
+// TODO(log): above it a start trusts the kernel's pages; dropping them first would tell.
+constexpr uint64_t kWriteAgainBytes = 64 << 20;
+
 constexpr log::Room kLog{"broker.log"};
 constexpr int64_t kProgressMs = 2000;
 
@@ -229,9 +232,11 @@ class LogRecovery {
                                  !log_.config_.cleanup_compact,
                                  [this](const ScannedBatch& batch) { learn_epoch(batch); }));
     // The last life may have ended with a sync that failed: what it covered is shown by the kernel,
-    // taken for written, and would not be written by the next sync. Where acknowledgements wait for
-    // syncs it is written once more.
-    if (log_.config_.flush_messages != INT64_MAX)
+    // taken for written, and would not be written by the next sync, which moves the recovery point
+    // past it all the same. So it is written once more; always where acknowledgements wait for
+    // syncs, else unless so much was never synced that the start would take long.
+    uint64_t unsynced = segment.size() - std::min(segment.size(), recovered.untrusted_position);
+    if (log_.config_.flush_messages != INT64_MAX || unsynced <= kWriteAgainBytes)
       OTTLA_TRY(segment.write_again(recovered.untrusted_position));
     return recovered;
   }
