@@ -3,7 +3,7 @@
 // and for the cluster's default, each for itself alone. Source: KIP-133, KIP-226, KIP-339, KIP-412.
 #include "proto/kafka/alter_configs.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <charconv>
 #include <set>
@@ -71,17 +71,18 @@ void refuse(Resource& resource, ConfigRefusal refusal) {
 // What is wrong with a resource whatever its type.
 bool is_malformed(Resource& resource, bool incremental) {
   std::set<std::string_view> names;
-  std::string nulls;
+  std::vector<std::string_view> nulls;
   for (const Alteration& one : resource.alterations) {
     if (!names.insert(one.name).second) {
       refuse(resource, ErrorCode::invalid_request, "Error due to duplicate config keys");
       return true;
     }
     bool needs_value = !incremental || static_cast<AlterOp>(one.op) != AlterOp::remove;
-    if (needs_value && !one.value) nulls += (nulls.empty() ? "" : ", ") + one.name;
+    if (needs_value && !one.value) nulls.push_back(one.name);
   }
   if (nulls.empty()) return false;
-  refuse(resource, ErrorCode::invalid_request, "Null value not supported for : " + nulls);
+  refuse(resource, ErrorCode::invalid_request,
+         fmt::format("Null value not supported for : {}", fmt::join(nulls, ", ")));
   return true;
 }
 

@@ -94,6 +94,10 @@ AssignmentOutcome assign_replicas(const std::vector<BrokerRack>& brokers, int32_
   };
   if (partitions <= 0)
     return refuse(ErrorCode::invalid_partitions, "Number of partitions must be larger than 0.");
+  if (int64_t{std::max(0, start_partition)} + partitions > kMaxPlannedPartitions)
+    return refuse(ErrorCode::invalid_partitions,
+                  fmt::format("Number of partitions must not be larger than {}.",
+                              kMaxPlannedPartitions));
   if (replication_factor <= 0)
     return refuse(ErrorCode::invalid_replication_factor,
                   "Replication factor must be larger than 0.");

@@ -22,6 +22,11 @@ std::vector<BrokerRack> broker_racks(const MetadataImage& image);  // sorted by 
 
 using Assignment = std::map<int32_t, std::vector<int32_t>>;  // partition -> replicas, leader first
 
+// More partitions than this are refused, of a topic and of all topics in one CreateTopics: the znode
+// of such a topic is longer than an ensemble takes by default (jute.maxbuffer, 1 MB), and no request
+// may take the broker's memory by a number. Ours; Apache's broker plans them and then fails.
+inline constexpr int32_t kMaxPlannedPartitions = 100'000;
+
 struct AssignmentOutcome {
   Assignment assignment;
   kmsg::ErrorCode error = kmsg::ErrorCode::none;

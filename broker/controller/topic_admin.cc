@@ -3,7 +3,7 @@
 // Source: Kafka's ZkAdminManager, AutoTopicCreationManager, DelayedCreatePartitions (behaviour).
 #include "broker/controller/topic_admin.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <list>
@@ -152,9 +152,13 @@ void TopicAdmin::Impl::create(std::vector<Creation> topics, int32_t timeout_ms, 
   std::vector<ZkRequest> reads;
   reads.push_back(ZkRequest::children(zpath::kTopics));
   reads.push_back(ZkRequest::exists(zpath::kController));
+  size_t partitions = 0;
   for (Creation& topic : job->topics) {
+    if (topic.planned && partitions > kMaxPlannedPartitions)
+      refuse(topic, ErrorCode::policy_violation, "Too many partitions in one request.");
     if (topic.planned) plan(topic, *image, brokers);
     if (!topic.planned) continue;
+    partitions += topic.assignment.size();
     topic.first_reply = reads.size();
     reads.push_back(ZkRequest::exists(zpath::delete_topic(topic.asked.name)));
     reads.push_back(ZkRequest::exists(zpath::config("topics", topic.asked.name)));
@@ -176,16 +180,17 @@ void TopicAdmin::Impl::plan(Creation& topic, const MetadataImage& image,
   if (image.topic(name) != nullptr)
     return refuse(topic, ErrorCode::topic_already_exists,
                   fmt::format("Topic '{}' already exists.", name));
-  std::string nulls;
+  std::vector<std::string_view> nulls;
   for (const auto& config : topic.asked.configs) {
     if (config.value)
       topic.result.configs[config.name] = *config.value;
     else
-      nulls += (nulls.empty() ? "" : ",") + config.name;
+      nulls.push_back(config.name);
   }
   if (!nulls.empty())
     return refuse(topic, ErrorCode::invalid_config,
-                  "Null value not supported for topic configs: " + nulls);
+                  fmt::format("Null value not supported for topic configs: {}",
+                              fmt::join(nulls, ",")));
   AssignmentOutcome planned = plan_topic(topic.asked, options, brokers, prng);
   if (planned.error != ErrorCode::none) return refuse(topic, planned.error, planned.message);
   topic.assignment = std::move(planned.assignment);

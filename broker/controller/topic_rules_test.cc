@@ -46,6 +46,8 @@ TEST_CASE("counts and explicit assignments of new topics") {
   TopicAdminOptions options;
   auto plan = [&](const Creatable& asked) { return plan_topic(asked, options, one, prng); };
   CHECK(plan(topic(-2, 1)).error == ErrorCode::invalid_partitions);
+  CHECK(plan(topic(INT32_MAX, 1)).error == ErrorCode::invalid_partitions);
+  CHECK(plan(topic(kMaxPlannedPartitions, 1)).error == ErrorCode::none);
   CHECK(plan(topic(0, 0)).message == "Number of partitions must be larger than 0.");
   CHECK(plan(topic(1, -2)).message == "Replication factor must be larger than 0.");
   CHECK(plan(topic(1, 3)).error == ErrorCode::invalid_replication_factor);
@@ -89,6 +91,7 @@ TEST_CASE("new partitions") {
   CHECK(plan(0).message ==
         "Topic currently has 5 partitions, which is higher than the requested 0.");
   CHECK(plan(-1).error == ErrorCode::invalid_partitions);
+  CHECK(plan(INT32_MAX).error == ErrorCode::invalid_partitions);
   CHECK(plan(7).assignment == Assignment{{5, {0}}, {6, {0}}});
   CHECK(plan(6, Lists{}).message ==
         "Increasing the number of partitions by 1 but 0 assignments provided.");
