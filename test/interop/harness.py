@@ -2,7 +2,7 @@
 time limit, and one exit code for "cannot be run here" (77, which CTest shows as skipped).
 
 Every process started here is ended at exit, by its own id. Nothing sleeps where a state can be asked for."""
-import atexit, contextlib, os, shutil, signal, socket, struct, subprocess, sys, tempfile, time, traceback
+import atexit, contextlib, os, random, shutil, signal, socket, struct, subprocess, sys, tempfile, time, traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DIST = os.environ.get("OTTLA_DIST", os.path.join(ROOT, "dist"))
@@ -35,9 +35,15 @@ def tmp_dir():
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
+    """Below the range that the system gives to outgoing connections: none of those takes the port before the server does."""
+    sockets = []
+    while len(sockets) < count:
+        s = socket.socket()
+        try:
+            s.bind(("127.0.0.1", random.randrange(10000, 32000)))
+            sockets.append(s)
+        except OSError:
+            s.close()
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
         s.close()
