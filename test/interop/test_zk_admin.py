@@ -95,7 +95,9 @@ def lines(name, text):
     if name == "mntr":
         keys = [line.split("\t")[0].removeprefix("zk_") for line in text.splitlines()]
         return sorted(set(keys) - OURS_ALONE)
-    if name in ("cons", "stat", "dump", "wchc", "wchp"):
+    if name == "dump":
+        return sorted(set(normal(text).splitlines()))  # how many expiry times sessions share depends on the moment they came
+    if name in ("cons", "stat", "wchc", "wchp"):
         return sorted(normal(text).splitlines())  # their lists are in the order of Java's hashes
     return normal(text).splitlines()
 
@@ -121,7 +123,9 @@ def fields(target, answer):
     if target in ("system_properties", "sysp"):
         return sorted(k for k in page if k.startswith("zookeeper.admin.") or k in ("command", "error"))
     if target in ("dump", "watches", "wchc", "watches_by_path", "wchp"):
-        return {k: sorted(shape(v).values(), key=str) if isinstance(v, dict) and "path_to" not in k else shape(v) for k, v in page.items()}
+        # Keys are sessions, paths and expiry times. How many expiry times there are depends on the moment sessions came.
+        return {k: sorted(set(map(str, shape(v).values()))) if isinstance(v, dict) and "path_to" not in k else shape(v)
+                for k, v in page.items()}
     if target in ("last_snapshot", "lsnp", "dirs"):
         return list(page)
     small = len(answer) < 150 and target != "initial_configuration"
