@@ -43,7 +43,7 @@ class Supervised:
     """Starts a server again when it ends."""
 
     def __init__(self, name, server_of, start):
-        self.name, self.server_of, self.start, self.starts = name, server_of, start, 0
+        self.name, self.server_of, self.start, self.starts, self.may_end = name, server_of, start, 0, False
         threading.Thread(target=guarded(self.watch), daemon=True).start()
 
     def watch(self):
@@ -53,6 +53,8 @@ class Supervised:
                 ending.wait(0.05)
                 continue
             self.starts += 1
+            if not self.may_end:
+                fail(f"{self.name} ended by itself with {server.process.returncode}: {server.tail(1).strip()}")
             self.start()
 
     def signal(self, number):
@@ -279,6 +281,11 @@ def fill(directory):
     return lambda: os.unlink(path)
 
 
+def used_mb(directory):
+    info = os.statvfs(directory)
+    return (info.f_blocks - info.f_bfree) * info.f_frsize >> 20
+
+
 def flood(port, first_bytes):
     """3,000 connections, each with half a frame."""
     sockets = []
@@ -302,7 +309,7 @@ def soak():
             # Logs stand outside of the full disk. A server that cannot start ends by itself and is started again.
             return Process([OTTLA, command, config], os.path.join(logs, log))
         return start
-    logs = tmp_dir()
+    logs = tempfile.mkdtemp(prefix="ottla-soak-")  # stays when something failed
     start_zk, start_broker = starter("zookeeper", ensemble.config, "zookeeper.log"), starter("broker", broker.config, "broker.log")
     w = wire.Wire(broker.bootstrap)
     w.create("t", PRODUCERS)
@@ -345,17 +352,22 @@ def soak():
         who.signal(signal.SIGKILL)
         return lambda: None
 
-    faults = [("kill -9 of the broker", lambda: killed(kafka)), ("kill -9 of the ensemble", lambda: killed(zk)),
-              ("flood of the broker", lambda: holding(FLOOD_S, flood(broker.port, b"\0\0\1\0\0\3"))),
-              ("flood of the ensemble", lambda: holding(FLOOD_S, flood(ensemble.port, b"\0\0\0\x2d\0\0"))),
-              ("full disk of the broker", lambda: holding(FULL_S, fill(log_dir))), ("full disk of the ensemble", lambda: holding(FULL_S, fill(zk_dir))),
-              (f"SIGSTOP of the broker for {STOPPED_S} s", lambda: stop_and_go(kafka)), (f"SIGSTOP of the ensemble for {STOPPED_S} s", lambda: stop_and_go(zk))]
+    # The name, who may end, and what it does.
+    faults = [("kill -9 of the broker", kafka, lambda: killed(kafka)), ("kill -9 of the ensemble", zk, lambda: killed(zk)),
+              ("flood of the broker", None, lambda: holding(FLOOD_S, flood(broker.port, b"\0\0\1\0\0\3"))),
+              ("flood of the ensemble", None, lambda: holding(FLOOD_S, flood(ensemble.port, b"\0\0\0\x2d\0\0"))),
+              ("full disk of the broker", kafka, lambda: holding(FULL_S, fill(log_dir))),
+              ("full disk of the ensemble", zk, lambda: holding(FULL_S, fill(zk_dir))),
+              (f"SIGSTOP of the broker for {STOPPED_S} s", None, lambda: stop_and_go(kafka)),
+              (f"SIGSTOP of the ensemble for {STOPPED_S} s", None, lambda: stop_and_go(zk))]
     memory, slowest, began, turn = [], {}, time.monotonic(), 0
     ending.wait(CALM_S)
-    for name, fault in itertools.cycle(faults):
+    for name, mortal, fault in itertools.cycle(faults):
         if ending.is_set() or (time.monotonic() - began > MINUTES * 60 and turn % len(faults) == 0 and turn):
             break
         before = sum(acked), sum(writes)
+        for who in (zk, kafka):
+            who.may_end = who is mortal
         undo = fault()
         over = time.monotonic()
         undo()
@@ -374,7 +386,8 @@ def soak():
         memory.append((zk.resident_mb(), kafka.resident_mb()))
         turn += 1
         print(f"{time.monotonic() - began:6.0f} s  {name}: over after {healed:.2f} s; {sum(acked)} records, {sum(writes)} znode writes, {commits[0]} commits, "
-              f"ensemble {memory[-1][0]:.0f} MB, broker {memory[-1][1]:.0f} MB, starts {zk.starts} {kafka.starts}", flush=True)
+              f"ensemble {memory[-1][0]:.0f} MB, broker {memory[-1][1]:.0f} MB, starts {zk.starts} {kafka.starts}, "
+              f"disks {used_mb(zk_dir)} and {used_mb(log_dir)} MB", flush=True)
     ending.set()
     for t in threads:
         t.join(90)
@@ -382,6 +395,7 @@ def soak():
     read_all.set()
     reader.join(30)
     assert not failures, "\n".join(failures[:5]) + "".join(f"\n--- {p.log}\n{p.tail(15)}" for p in (ensemble.server, broker.server))
+    shutil.rmtree(logs)
     half = max(2, len(memory) // 2)
     for i, who in enumerate(("ensemble", "broker")):
         early, late = max(m[i] for m in memory[:half]), max(m[i] for m in memory[half:] or memory)

@@ -102,7 +102,8 @@ void LogWriter::open_file(int64_t first_zxid) {
   std::string path = directory_ + "/" + log_name(first_zxid);
   uint64_t wanted = kFileHeaderBytes + options_.preallocate_bytes;
   if (options_.preallocate_bytes == 0) wanted = 0;
-  auto work = [&disk = world_.disk, directory = directory_, path, wanted, opened] {
+  auto work = [&disk = world_.disk, directory = directory_, path, wanted, opened,
+               before = std::exchange(file_, nullptr), before_end = file_end_] {
     opened->file = disk.open(path, rt::OpenMode::create);
     if (!opened->file) return;
     auto fail_with = [&](Error error) { opened->file = std::unexpected(std::move(error)); };
@@ -111,8 +112,9 @@ void LogWriter::open_file(int64_t first_zxid) {
       if (auto done = file.truncate(0); !done) return fail_with(std::move(done).error());
     }
     if (wanted != 0) {
-      if (auto done = file.allocate(wanted); !done) return fail_with(std::move(done).error());
-      opened->allocated = wanted;
+      auto done = file.allocate(wanted);
+      if (!done && done.error().code != Errc::no_space) return fail_with(std::move(done).error());
+      if (done) opened->allocated = wanted;  // else there may still be room for the records themselves
     }
     uint8_t header[kFileHeaderBytes];
     store_be<uint32_t>(header, kLogMagic);
@@ -121,7 +123,9 @@ void LogWriter::open_file(int64_t first_zxid) {
     Result<void> done = file.write_at(0, Bytes(header));
     if (done) done = file.sync_now();
     if (done) done = disk.sync_dir(directory);
-    if (!done) fail_with(std::move(done).error());
+    if (!done) return fail_with(std::move(done).error());
+    // Padding takes room, and a busy server begins files often. Where it stays, nothing but room is lost.
+    if (before && before_end < before->size()) (void)before->truncate(before_end);
   };
   auto done = [this, alive = alive_, opened] {
     if (!*alive) return;
@@ -157,8 +161,9 @@ Result<void> LogWriter::write_front() {
     uint64_t allocated = std::max<uint64_t>(file_allocated_, kFileHeaderBytes);
     while (end + kGrowMarginBytes >= allocated) allocated += options_.preallocate_bytes;
     if (allocated > file_allocated_) {
-      OTTLA_TRY(file_->allocate(allocated));
-      file_allocated_ = allocated;
+      auto done = file_->allocate(allocated);
+      if (!done && done.error().code != Errc::no_space) return done;
+      if (done) file_allocated_ = allocated;
     }
   }
   OTTLA_TRY(file_->write_at(file_end_, batch.bytes.bytes()));

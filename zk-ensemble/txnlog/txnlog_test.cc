@@ -83,6 +83,51 @@ std::string create_entry(int64_t zxid, const std::string& path, const std::strin
   return to_string(out.bytes());
 }
 
+// A disk whose files cannot reserve room, and are otherwise the given disk's.
+class NoRoomToReserve final : public rt::Disk {
+ public:
+  int refused = 0;
+  explicit NoRoomToReserve(rt::Disk& disk) : disk_(disk) {}
+
+  Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
+    OTTLA_ASSIGN(auto file, disk_.open(path, mode));
+    return std::make_shared<File>(*this, std::move(file));
+  }
+  Result<void> rename(const std::string& from, const std::string& to) override { return disk_.rename(from, to); }
+  Result<void> remove(const std::string& path) override { return disk_.remove(path); }
+  Result<void> remove_tree(const std::string& path) override { return disk_.remove_tree(path); }
+  Result<void> make_dirs(const std::string& path) override { return disk_.make_dirs(path); }
+  Result<void> sync_dir(const std::string& path) override { return disk_.sync_dir(path); }
+  Result<std::vector<std::string>> list(const std::string& path) override { return disk_.list(path); }
+  Result<rt::FileInfo> stat(const std::string& path) override { return disk_.stat(path); }
+  Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override { return disk_.lock(path); }
+  Result<uint64_t> free_bytes(const std::string& path) override { return disk_.free_bytes(path); }
+  void run_blocking(Fn<void()> work, Fn<void()> done) override {
+    disk_.run_blocking(std::move(work), std::move(done));
+  }
+
+ private:
+  struct File final : rt::File {
+    File(NoRoomToReserve& on, std::shared_ptr<rt::File> file) : disk(on), inner(std::move(file)) {}
+    const std::string& path() const override { return inner->path(); }
+    uint64_t size() const override { return inner->size(); }
+    Result<size_t> read_at(uint64_t offset, MutBytes into) override { return inner->read_at(offset, into); }
+    Result<void> write_at(uint64_t offset, std::span<const Bytes> pieces) override {
+      return inner->write_at(offset, pieces);
+    }
+    void sync(Fn<void(Result<void>)> done) override { inner->sync(std::move(done)); }
+    Result<void> sync_now() override { return inner->sync_now(); }
+    Result<void> truncate(uint64_t size) override { return inner->truncate(size); }
+    Result<void> allocate(uint64_t) override {
+      ++disk.refused;
+      return fail(Errc::no_space, "no room to reserve");
+    }
+    NoRoomToReserve& disk;
+    std::shared_ptr<rt::File> inner;
+  };
+  rt::Disk& disk_;
+};
+
 }  // namespace
 
 TEST_CASE("names of files") {
@@ -123,7 +168,7 @@ TEST_CASE("what is appended in one turn shares one sync; roll and the size limit
   auto logs = dir.logs();
   REQUIRE(logs);
   CHECK(logs->size() >= 4);
-  // They read back as one sequence.
+  // They read back as one sequence; padding is left in the newest alone.
   int64_t expected = 1;
   for (const ZxidFile& log : *logs) {
     CHECK(log.zxid == expected);
@@ -131,8 +176,26 @@ TEST_CASE("what is appended in one turn shares one sync; roll and the size limit
     REQUIRE(reader);
     LogRecord record;
     while (*reader->next(record) == LogReader::Step::record) CHECK(record.zxid == expected++);
+    bool padded = std::filesystem::file_size(f.dir() + "/" + log.name) > reader->offset();
+    CHECK(padded == (&log == &logs->back()));
   }
   CHECK(expected == 51);
+}
+
+TEST_CASE("a disk without room for padding takes records as long as it has room for them") {
+  Fixture f;
+  std::filesystem::create_directories(f.dir());
+  NoRoomToReserve disk(f.world.disk);
+  rt::World world{f.world.loop, f.world.net, disk, f.world.entropy};
+  int64_t durable = 0;
+  LogWriter writer(world, f.dir(), {.preallocate_bytes = 4096},
+                   {[&](int64_t zxid) { durable = zxid; }, [](const Error& error) { FAIL(error.context); }});
+  writer.append(1, as_bytes(session_entry(1)));
+  REQUIRE(f.runtime.run_until([&] { return durable == 1; }, 5000));
+  writer.append(2, as_bytes(session_entry(2)));
+  REQUIRE(f.runtime.run_until([&] { return durable == 2; }, 5000));
+  CHECK(disk.refused >= 2);
+  CHECK(std::filesystem::file_size(f.dir() + "/log.1") == kFileHeaderBytes + 2 * (kRecordPrefixBytes + session_entry(1).size() + 1));
 }
 
 TEST_CASE("held records wait") {
