@@ -30,7 +30,7 @@ bool is_header(const std::string& path) { return path.ends_with(".h"); }
 bool is_code(const std::string& path) { return is_header(path) || path.ends_with(".cc"); }
 bool is_test(const std::string& path) {
   return path.starts_with("test/") || path.ends_with("_test.cc") || path.ends_with("_fuzz.cc") ||
-         path.ends_with("_bench.cc");
+         path.ends_with("_bench.cc") || path.find("/test_") != std::string::npos;
 }
 
 std::vector<Source> sources() {

@@ -1,0 +1,162 @@
+// What a start finds: after clean ends, kills, torn and missing files, truncations.
+#include "broker/log/test_bench.h"
+
+using namespace ottla;
+using namespace ottla::broker;
+
+TEST_CASE("segments roll by size, and a clean or unclean start finds the same log") {
+  for (bool clean : {true, false}) {
+    LogBench bench;
+    bench.config.segment_bytes = 4000;
+    bench.config.index_interval_bytes = 300;
+    bench.create();
+    bench.epoch = 3;
+    for (int i = 0; i < 200; ++i) bench.append(2, 5000 + 10 * i);
+    CHECK(bench.log->stats().segments > 5);
+    bench.sound();
+    REQUIRE(bench.until([&] { return bench.log->durable_offset() > 300; }));
+    if (clean) REQUIRE(bench.close());
+    int64_t point = clean ? 400 : 0;
+    bench.reopen(clean, point);
+    CHECK(bench.log->leo() == 400);
+    CHECK(bench.log->hw() == 400);
+    CHECK(bench.log->latest_epoch() == 3);
+    for (int64_t offset = 0; offset < 400; ++offset)
+      REQUIRE(bench.first_offset_at(offset) == offset / 2 * 2);
+    bench.append(1);
+    CHECK(bench.log->leo() == 401);
+    bench.sound();
+  }
+}
+
+TEST_CASE("a clean end leaves index files, also of an empty segment; missing ones are made anew") {
+  LogBench bench;
+  bench.config.segment_bytes = 4000;
+  bench.config.index_interval_bytes = 300;
+  bench.create();
+  REQUIRE(bench.close());
+  std::string first = std::string(20, '0');
+  CHECK(bench.files() ==
+        std::vector<std::string>{first + ".index", first + ".log", first + ".timeindex"});
+  bench.reopen(true);
+  for (int i = 0; i < 200; ++i) bench.append(2, 5000 + 10 * i);
+  REQUIRE(bench.close());
+  auto all = bench.files();
+  std::map<std::string, std::uintmax_t> sizes;
+  for (const std::string& name : all)
+    if (name.ends_with("index")) {
+      sizes[name] = std::filesystem::file_size(bench.path() / name);
+      std::filesystem::remove(bench.path() / name);
+    }
+  bench.reopen(true, 400);
+  CHECK(bench.log->leo() == 400);
+  REQUIRE(bench.close());
+  CHECK(bench.files() == all);
+  for (const auto& [name, size] : sizes)
+    CHECK(std::filesystem::file_size(bench.path() / name) == size);
+}
+
+TEST_CASE("a torn tail is cut and the rest stays") {
+  LogBench bench;
+  bench.config.index_interval_bytes = 300;
+  bench.create();
+  for (int i = 0; i < 50; ++i) bench.append(1);
+  std::string path = bench.path() / "00000000000000000000.log";
+  auto size = std::filesystem::file_size(path);
+  SECTION("cut") {
+    std::filesystem::resize_file(path, size - 7);
+    bench.reopen(false);
+    CHECK(bench.log->leo() == 49);
+  }
+  SECTION("zeros behind") {
+    std::filesystem::resize_file(path, size + 5000);
+    bench.reopen(false);
+    CHECK(bench.log->leo() == 50);
+  }
+  SECTION("damage in the middle") {
+    std::FILE* file = std::fopen(path.c_str(), "r+");
+    std::fseek(file, static_cast<long>(size / 2), SEEK_SET);
+    std::fputs("damage", file);
+    std::fclose(file);
+    bench.reopen(false);
+    CHECK(bench.log->leo() < 27);
+    CHECK(bench.log->leo() > 20);
+  }
+  bench.append(1);
+  bench.sound();
+}
+
+TEST_CASE("idempotent producers: duplicates, gaps, epochs, and memory across restarts") {
+  for (int restart = 0; restart < 3; ++restart) {
+    LogBench bench;
+    bench.create();
+    int64_t now = bench.runtime.world().loop.wall_ms();
+    for (int i = 0; i < 7; ++i)
+      CHECK(bench.append(2, now, bench.producer(2 * i)).first_offset == 2 * i);
+    if (restart == 1) REQUIRE(bench.close());
+    if (restart > 0) bench.reopen(restart == 1, restart == 1 ? 14 : 0);
+    Appended again = bench.append(2, now, bench.producer(12));
+    CHECK(again.duplicate);
+    CHECK(again.first_offset == 12);
+    CHECK(again.last_offset == 13);
+    if (restart != 1) CHECK(bench.append(2, now, bench.producer(4)).duplicate);
+    CHECK(bench.append(2, now, bench.producer(0)).refusal == Refusal::out_of_order_sequence_number);
+    CHECK(bench.append(2, now, bench.producer(16)).refusal ==
+          Refusal::out_of_order_sequence_number);
+    CHECK(bench.append(2, now, bench.producer(14)).first_offset == 14);
+    CHECK(bench.append(2, now, bench.producer(5, 1)).refusal ==
+          Refusal::out_of_order_sequence_number);
+    CHECK(bench.append(2, now, bench.producer(0, 1)).first_offset == 16);
+    CHECK(bench.append(2, now, bench.producer(16, 0)).refusal == Refusal::invalid_producer_epoch);
+    CHECK(bench.log->leo() == 18);
+  }
+}
+
+TEST_CASE("truncation takes indexes, producers and epochs along") {
+  LogBench bench;
+  bench.config.segment_bytes = 3000;
+  bench.config.index_interval_bytes = 200;
+  bench.create();
+  int64_t now = bench.runtime.world().loop.wall_ms();
+  for (int i = 0; i < 60; ++i) {
+    bench.epoch = i / 20;
+    bench.append(1, now, bench.producer(i));
+  }
+  CHECK(bench.log->end_offset_for_epoch(0).end_offset == 20);
+  REQUIRE(bench.log->truncate_to(37));
+  CHECK(bench.log->leo() == 37);
+  CHECK(bench.log->latest_epoch() == 1);
+  bench.sound();
+  CHECK(bench.append(1, now, bench.producer(50)).refusal == Refusal::out_of_order_sequence_number);
+  CHECK(bench.append(1, now, bench.producer(37)).first_offset == 37);
+  bench.sound();
+  bench.reopen(false);
+  CHECK(bench.log->leo() == 38);
+  REQUIRE(bench.log->truncate_fully_and_start_at(500));
+  CHECK(bench.log->leo() == 500);
+  CHECK(bench.append(1, now).first_offset == 500);
+  bench.sound();
+  bench.reopen(false);
+  CHECK(bench.log->leo() == 501);
+  CHECK(bench.log->log_start_offset() == 500);
+}
+
+TEST_CASE("a log that begins above all that a power failure left goes on without a gap") {
+  for (bool clean : {false, true}) {
+    LogBench bench;
+    bench.create();
+    int64_t now = bench.runtime.world().loop.wall_ms();
+    for (int i = 0; i < 10; ++i) bench.append(1, now);
+    if (clean) REQUIRE(bench.close());
+    bench.log.reset();
+    auto given = bench.options();
+    given.clean_shutdown = clean;
+    given.log_start_offset = 20;
+    bench.log = std::move(*PartitionLog::open(bench.runtime.world(), given));
+    CHECK(bench.log->leo() == 20);
+    CHECK(bench.append(1, now).first_offset == 20);
+    bench.sound();
+    bench.reopen(false);
+    CHECK(bench.log->leo() == 21);
+  }
+}
