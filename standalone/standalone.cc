@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <csignal>
@@ -44,6 +45,10 @@ constexpr const char* kUsage =
     "A server.properties may set any key of a broker but listeners, log.dirs and zookeeper.connect,\n"
     "which follow from the options above.\n";
 
+constexpr std::string_view kFlags[] = {
+    "--data-dir",     "--host",     "--port",     "--zookeeper-port",
+    "--metrics-port", "--ready-file", "--override", "--zookeeper-override"};
+
 struct Options {
   std::string file, data_dir = "ottla-data", host = "127.0.0.1", ready_file;
   int32_t port = 9092, zookeeper_port = 2181, metrics_port = 0;
@@ -72,14 +77,17 @@ Result<Options> parse_options(std::span<const std::string> args) {
       options.file = flag;
       continue;
     }
-    if (size_t equals = flag.find('='); equals != std::string::npos) {
+    size_t equals = flag.find('=');
+    bool joined = equals != std::string::npos;
+    if (joined) {
       value = flag.substr(equals + 1);
       flag.resize(equals);
-    } else if (i + 1 < args.size()) {
-      value = args[++i];
-    } else {
-      return fail(Errc::invalid, flag + " needs a value; see ottla standalone --help");
     }
+    if (std::ranges::find(kFlags, flag) == std::end(kFlags))
+      return fail(Errc::invalid, "unknown option " + flag + "; see ottla standalone --help");
+    if (!joined && ++i == args.size())
+      return fail(Errc::invalid, flag + " needs a value; see ottla standalone --help");
+    if (!joined) value = args[i];
     if (flag == "--data-dir") options.data_dir = value;
     else if (flag == "--host") options.host = value;
     else if (flag == "--ready-file") options.ready_file = value;
@@ -87,8 +95,7 @@ Result<Options> parse_options(std::span<const std::string> args) {
     else if (flag == "--zookeeper-override") options.zookeeper_overrides.push_back(value);
     else if (flag == "--port") { OTTLA_ASSIGN(options.port, parse_port(flag, value)); }
     else if (flag == "--zookeeper-port") { OTTLA_ASSIGN(options.zookeeper_port, parse_port(flag, value)); }
-    else if (flag == "--metrics-port") { OTTLA_ASSIGN(options.metrics_port, parse_port(flag, value)); }
-    else return fail(Errc::invalid, "unknown option " + flag + "; see ottla standalone --help");
+    else { OTTLA_ASSIGN(options.metrics_port, parse_port(flag, value)); }
   }
   return options;
 }

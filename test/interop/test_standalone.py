@@ -56,7 +56,9 @@ def test_wrong_starts():
         assert done.returncode == 1 and wanted in text, (done.returncode, text)
 
     d = tmp_dir()
-    refused("--no-such-option", "--no-such-option", "1")
+    refused("unknown option --no-such-option", "--no-such-option", "1")
+    refused("unknown option --no-such-option", "--no-such-option")
+    refused("--port needs a value", "--port")
     refused("--port=x", "--port", "x")
     refused("log.segment.bytes=lots", "--data-dir", d + "/a", "--port", "0", "--zookeeper-port", "0", "--override", "log.segment.bytes=lots")
     stack = Standalone()
