@@ -5,6 +5,7 @@
 // Source: Kafka protocol guide; KIP-117, KIP-518, KIP-709.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -118,6 +119,23 @@ class AdminClient {
     return run<Response>(call, request, highest, [this, broker_id](int64_t deadline_ms) {
       return connect_broker(broker_id, deadline_ms);
     });
+  }
+
+  // The same to the controller, again while one of `results` (a member of the response) names a
+  // refusal by a broker that is not controller any more. The first other refusal is the failure.
+  template <class Response, class Request, class Results>
+  Outcome<Response> settle(std::string_view call, const Request& request,
+                           Results Response::* results, int16_t highest = Request::kMaxVersion) {
+    for (int64_t deadline = deadline_ms();;) {
+      auto response = controller<Response>(call, request, highest);
+      if (!response) return response;
+      auto refused = std::ranges::find_if((*response).*results, [](const auto& result) {
+        return result.error_code != kmsg::ErrorCode::none;
+      });
+      if (refused == std::ranges::end((*response).*results)) return response;
+      if (refused->error_code != kmsg::ErrorCode::not_controller || !back_off(deadline))
+        return std::unexpected(failure_of(refused->error_code, refused->error_message));
+    }
   }
 
   // All topics when null. Never creates any.

@@ -126,20 +126,10 @@ Outcome<void> alter_credentials(AdminClient& client, const std::string& user, co
                       EVP_MD_get_size(hash),
                       reinterpret_cast<uint8_t*>(upsertion.salted_password.data()));
   }
-  int64_t deadline = client.deadline_ms();
-  for (;;) {
-    auto response = client.controller<kmsg::AlterUserScramCredentialsResponse>(
-        "alterUserScramCredentials", request);
-    if (!response) return std::unexpected(response.error());
-    bool again = false;
-    for (const auto& result : response->results) {
-      if (result.error_code == ErrorCode::none) continue;
-      if (result.error_code != ErrorCode::not_controller || !client.back_off(deadline))
-        return std::unexpected(failure_of(result.error_code, result.error_message));
-      again = true;
-    }
-    if (!again) return {};
-  }
+  auto done = client.settle("alterUserScramCredentials", request,
+                            &kmsg::AlterUserScramCredentialsResponse::results);
+  if (!done) return std::unexpected(done.error());
+  return {};
 }
 
 }  // namespace

@@ -344,20 +344,9 @@ Outcome<void> alter(AdminClient& client, const Options& options) {
     for (size_t i = present; i < assignment.size(); ++i)
       topic.assignments->emplace_back().broker_ids = assignment[i];
   }
-  int64_t deadline = client.deadline_ms();
-  for (;;) {
-    auto response = client.controller<kmsg::CreatePartitionsResponse>("createPartitions", request);
-    if (!response) return std::unexpected(response.error());
-    bool again = false;
-    for (const auto& result : response->results) {
-      if (result.error_code == ErrorCode::none) continue;
-      if (result.error_code != ErrorCode::not_controller || !client.back_off(deadline))
-        return std::unexpected(failure_of(result.error_code, result.error_message));
-      again = true;
-      break;
-    }
-    if (!again) return {};
-  }
+  auto done = client.settle("createPartitions", request, &kmsg::CreatePartitionsResponse::results);
+  if (!done) return std::unexpected(done.error());
+  return {};
 }
 
 Outcome<void> erase(AdminClient& client, const Options& options) {
@@ -368,21 +357,10 @@ Outcome<void> erase(AdminClient& client, const Options& options) {
   kmsg::DeleteTopicsRequest request;
   request.timeout_ms = kRequestTimeoutMs;
   request.topic_names = topics->names;
-  int64_t deadline = client.deadline_ms();
-  for (;;) {
-    // Version 5: topics by name; later ones say the same in another form.
-    auto response = client.controller<kmsg::DeleteTopicsResponse>("deleteTopics", request, 5);
-    if (!response) return std::unexpected(response.error());
-    bool again = false;
-    for (const auto& result : response->responses) {
-      if (result.error_code == ErrorCode::none) continue;
-      if (result.error_code != ErrorCode::not_controller || !client.back_off(deadline))
-        return std::unexpected(failure_of(result.error_code, result.error_message));
-      again = true;
-      break;
-    }
-    if (!again) return {};
-  }
+  // Version 5: topics by name; later ones say the same in another form.
+  auto done = client.settle("deleteTopics", request, &kmsg::DeleteTopicsResponse::responses, 5);
+  if (!done) return std::unexpected(done.error());
+  return {};
 }
 
 // -- Describe

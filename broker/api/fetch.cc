@@ -9,6 +9,7 @@
 
 #include "broker/api/fetch_convert.h"
 #include "broker/api/handlers.h"
+#include "broker/api/leader_hint.h"
 
 namespace ottla::broker {
 
@@ -119,30 +120,6 @@ void fill_error(Response::PartitionData& entry, ErrorCode error, const Call& cal
   if (not_convertible) entry.records = {};
 }
 
-void add_leader_hint(ApiContext& context, const Call& call, const std::string& topic,
-                     Response::PartitionData& entry, Response& response) {
-  if (call.request->version() < kFirstWithLeaderHints) return;
-  if (entry.error_code != ErrorCode::not_leader_or_follower &&
-      entry.error_code != ErrorCode::fenced_leader_epoch)
-    return;
-  const PartitionView* view = context.metadata().partition(topic, entry.partition_index);
-  if (view == nullptr) return;
-  entry.current_leader.leader_id = view->leader;
-  entry.current_leader.leader_epoch = view->leader_epoch;
-  const BrokerView* broker = context.metadata().broker(view->leader);
-  const BrokerEndpoint* endpoint =
-      broker ? broker->endpoint(call.request->client().listener_name) : nullptr;
-  if (endpoint == nullptr) return;
-  for (const auto& known : response.node_endpoints)
-    if (known.node_id == view->leader) return;
-  Response::NodeEndpoint node;
-  node.node_id = view->leader;
-  node.host = endpoint->host;
-  node.port = endpoint->port;
-  node.rack = broker->rack;
-  response.node_endpoints.push_back(std::move(node));
-}
-
 ErrorCode add_records(ApiContext& context, Call& call, const FetchPartition& asked,
                       ReadOutcome& outcome, Response::PartitionData& entry) {
   rt::OutPiece piece;
@@ -197,7 +174,8 @@ Response::PartitionData entry_of(ApiContext& context, Call& call, const FetchPar
   }
   if (outcome.error != ErrorCode::none) {
     fill_error(entry, outcome.error, call);
-    add_leader_hint(context, call, asked.topic, entry, response);
+    if (call.request->version() >= kFirstWithLeaderHints)
+      add_leader_hint(context, *call.request, asked.topic, asked.partition, entry, response);
   }
   return entry;
 }

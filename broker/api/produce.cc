@@ -3,6 +3,7 @@
 #include "proto/kafka/produce.h"
 
 #include "broker/api/handlers.h"
+#include "broker/api/leader_hint.h"
 
 namespace ottla::broker {
 
@@ -70,28 +71,6 @@ void refuse_before_append(ApiContext& context, const Request& request,
   }
 }
 
-void add_leader_hint(ApiContext& context, Call& call, const std::string& topic,
-                     Response::PartitionProduceResponse& entry) {
-  if (call.request->version() < kFirstWithLeaderHints) return;
-  if (entry.error_code != ErrorCode::not_leader_or_follower) return;
-  const PartitionView* view = context.metadata().partition(topic, entry.index);
-  if (view == nullptr) return;
-  entry.current_leader.leader_id = view->leader;
-  entry.current_leader.leader_epoch = view->leader_epoch;
-  const BrokerView* broker = context.metadata().broker(view->leader);
-  const BrokerEndpoint* endpoint =
-      broker ? broker->endpoint(call.request->client().listener_name) : nullptr;
-  if (endpoint == nullptr) return;
-  for (const auto& known : call.response.node_endpoints)
-    if (known.node_id == view->leader) return;
-  Response::NodeEndpoint node;
-  node.node_id = view->leader;
-  node.host = endpoint->host;
-  node.port = endpoint->port;
-  node.rack = broker->rack;
-  call.response.node_endpoints.push_back(std::move(node));
-}
-
 void finish(ApiContext& context, Call& call, std::vector<AppendOutcome> outcomes) {
   for (size_t i = 0; i < outcomes.size(); ++i) {
     auto [topic, partition] = call.where[i];
@@ -110,7 +89,9 @@ void finish(ApiContext& context, Call& call, std::vector<AppendOutcome> outcomes
     }
     if (outcome.error == ErrorCode::none) continue;
     call.failed = true;
-    add_leader_hint(context, call, call.response.responses[topic].name, entry);
+    if (call.request->version() >= kFirstWithLeaderHints)
+      add_leader_hint(context, *call.request, call.response.responses[topic].name, entry.index,
+                      entry, call.response);
   }
   if (call.acked) return call.request->reply(call.response);
   // Nobody waits for an answer, so that a failure can only be told by hanging up.

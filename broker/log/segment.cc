@@ -86,22 +86,26 @@ Result<void> Segment::note_batch(uint64_t position, uint64_t size, int64_t last_
     store_be(entry, static_cast<int32_t>(last_offset - base_offset_));
     store_be(entry + 4, static_cast<uint32_t>(position));
     OTTLA_TRY(offset_index_.append(entry));
-    OTTLA_ASSIGN(uint64_t count, time_index_.count());
-    int64_t indexed = -1;
-    if (count > 0) {
-      OTTLA_ASSIGN(TimeEntry last, time_entry(time_index_, count - 1));
-      indexed = last.timestamp;
-    }
-    if (max_timestamp_ > indexed) {
-      uint8_t stamp[kTimeEntry];
-      store_be(stamp, max_timestamp_);
-      store_be(stamp + 8, static_cast<int32_t>(offset_of_max_ - base_offset_));
-      OTTLA_TRY(time_index_.append(stamp));
-    }
+    OTTLA_TRY(index_max_timestamp());
     bytes_since_index_ = 0;
   }
   bytes_since_index_ += size;
   return {};
+}
+
+// The time index grows when the largest timestamp has.
+Result<void> Segment::index_max_timestamp() {
+  OTTLA_ASSIGN(uint64_t count, time_index_.count());
+  int64_t indexed = -1;
+  if (count > 0) {
+    OTTLA_ASSIGN(TimeEntry last, time_entry(time_index_, count - 1));
+    indexed = last.timestamp;
+  }
+  if (max_timestamp_ <= indexed) return {};
+  uint8_t stamp[kTimeEntry];
+  store_be(stamp, max_timestamp_);
+  store_be(stamp + 8, static_cast<int32_t>(offset_of_max_ - base_offset_));
+  return time_index_.append(stamp);
 }
 
 Result<bool> Segment::index_full(int32_t index_bytes_max) {
@@ -113,18 +117,7 @@ Result<bool> Segment::index_full(int32_t index_bytes_max) {
 
 Result<void> Segment::finish_indexes() {
   OTTLA_TRY(load_max_timestamp());
-  OTTLA_ASSIGN(uint64_t count, time_index_.count());
-  int64_t indexed = -1;
-  if (count > 0) {
-    OTTLA_ASSIGN(TimeEntry last, time_entry(time_index_, count - 1));
-    indexed = last.timestamp;
-  }
-  if (max_timestamp_ > indexed) {
-    uint8_t stamp[kTimeEntry];
-    store_be(stamp, max_timestamp_);
-    store_be(stamp + 8, static_cast<int32_t>(offset_of_max_ - base_offset_));
-    OTTLA_TRY(time_index_.append(stamp));
-  }
+  OTTLA_TRY(index_max_timestamp());
   OTTLA_TRY(offset_index_.save());
   return time_index_.save();
 }

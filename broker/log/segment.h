@@ -81,6 +81,7 @@ class Segment {
  private:
   Result<void> load_max_timestamp();
   Result<void> reset_indexes();
+  Result<void> index_max_timestamp();
 
   rt::Disk& disk_;
   std::string dir_;
