@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds one preset; with `release` also installs it into dist/.
+# Builds one preset; `release` is also installed into dist/, `asan` and `tsan` into build/PRESET/dist.
 #   scripts/build.sh [release|dev|asan|tsan|fuzz] [target...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,4 +14,7 @@ cmake --build "build/$preset"
 if [ "$preset" = release ]; then
   cmake --install "build/$preset" >/dev/null
   echo "build: dist/bin/ottla"
+elif [ "$preset" = asan ] || [ "$preset" = tsan ]; then
+  cmake --install "build/$preset" --prefix "build/$preset/dist" >/dev/null
+  echo "build: build/$preset/dist/bin/ottla"
 fi

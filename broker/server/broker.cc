@@ -67,6 +67,7 @@ void Broker::start(Fn<void(Result<void>)> done) {
 }
 
 void Broker::start_failed(Error error) {
+  if (state_ == BrokerState::shutting_down) return;  // what was begun comes to nothing, as it was asked to
   state_ = BrokerState::not_running;
   // Not from inside a part that reports the failure: what is done about it may destroy that part.
   world_.loop.post([this, alive = std::weak_ptr<int>(alive_), error = std::move(error)]() mutable {
@@ -112,6 +113,7 @@ void Broker::open_control_plane() {
 }
 
 void Broker::on_cluster_id(Result<std::string> cluster_id) {
+  if (state_ == BrokerState::shutting_down) return;
   if (!cluster_id) return start_failed(std::move(cluster_id.error()));
   cluster_id_ = std::move(*cluster_id);
   broker_id_ = control_->broker_id();
@@ -173,6 +175,7 @@ void Broker::join_cluster() {
 }
 
 void Broker::on_joined(Result<int64_t> broker_epoch) {
+  if (state_ == BrokerState::shutting_down) return;
   if (!broker_epoch) return start_failed(std::move(broker_epoch.error()));
   replicas_->set_broker_epoch(*broker_epoch);
   joined_ = true;

@@ -3,12 +3,24 @@ time limit, and one exit code for "cannot be run here" (77, which CTest shows as
 
 Every process started here is ended at exit, by its own id. Nothing sleeps where a state can be asked for."""
 import atexit, contextlib, os, random, shutil, signal, socket, struct, subprocess, sys, tempfile, time, traceback
+import sanitizer_reports
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DIST = os.environ.get("OTTLA_DIST", os.path.join(ROOT, "dist"))
+BUILD = os.environ.get("OTTLA_BUILD", os.path.join(ROOT, "build", "dev"))  # where the tests' own programs are
 OTTLA = os.path.join(DIST, "bin", "ottla")
 SKIPPED = 77
-_started = []
+# A sanitizer's build: limits of time are longer, every server of ours is asked to end at the end, and any report of any
+# process fails the test. CTest sets both variables in build/asan and build/tsan.
+SANITIZER = os.environ.get("OTTLA_SANITIZER")
+TIME_FACTOR = float(os.environ.get("OTTLA_TIME_FACTOR", "1"))
+_started, _directories = [], []
+_reports = sanitizer_reports.prepare(BUILD) if SANITIZER else None
+
+
+def scaled(seconds):
+    """A limit of time, longer where the servers under test are slow."""
+    return seconds * TIME_FACTOR
 
 
 def skip(reason):
@@ -30,7 +42,7 @@ def shared(*parts):
 
 def tmp_dir():
     path = tempfile.mkdtemp(prefix="ottla-test-")
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    _directories.append(path)
     return path
 
 
@@ -52,7 +64,7 @@ def free_ports(count):
 
 def run(command, stdin=None, timeout=60, check=True, env=None, cwd=None):
     """Runs to the end; returns CompletedProcess with text output. A failure shows what was said."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, errors="backslashreplace", timeout=timeout,
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, errors="backslashreplace", timeout=scaled(timeout),
                           env={**os.environ, **(env or {})}, cwd=cwd)
     if check and done.returncode != 0:
         raise AssertionError(f"{command} exited with {done.returncode}\nstdout: {done.stdout[-3000:]}\n"
@@ -87,23 +99,48 @@ class Process:
         """SIGTERM; the exit code."""
         if self.alive():
             self.process.terminate()
-        return self.process.wait(timeout)
+        return self.process.wait(scaled(timeout))
 
     def tail(self, lines=30):
         with open(self.log, errors="replace") as f:
             return "".join(f.readlines()[-lines:])
 
 
+def end_servers():
+    """Every process that still runs; a sanitizer's build of ours by SIGTERM, since leaks are looked for at a clean end. A
+    line for each that did not end with 0."""
+    faults = []
+    for process in reversed(_started):  # a broker before its ensemble
+        if not process.alive():
+            continue
+        if SANITIZER and process.command[0] == OTTLA:
+            process.process.send_signal(signal.SIGCONT)
+            try:
+                code = process.stop()
+            except subprocess.TimeoutExpired:
+                code = "nothing within the limit"
+            if code != 0:
+                faults.append(f"{process.command[:3]} ended with {code} when asked to:\n{process.tail()}")
+        process.kill()
+    return faults
+
+
 @atexit.register
-def _stop_all():
-    for process in _started:
-        if process.alive():
-            process.process.kill()
-            process.process.wait()
+def _at_exit():
+    faults = end_servers() + sanitizer_reports.found(_reports)
+    if _reports and not faults:
+        shutil.rmtree(_reports)
+    for directory in _directories:
+        shutil.rmtree(directory, ignore_errors=True)
+    if faults:
+        print("FAILED:", *faults, sep="\n", flush=True)
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def wait_until(ready, what, timeout=20, server=None):
     """Asks again every few milliseconds; a server that ends meanwhile fails the test at once."""
+    timeout = scaled(timeout)
     deadline = time.monotonic() + timeout
     while True:
         result = ready()
@@ -127,7 +164,7 @@ def accepts(port):
 
 def ruok(port):
     with contextlib.suppress(OSError):
-        with socket.create_connection(("127.0.0.1", port), 0.5) as s:
+        with socket.create_connection(("127.0.0.1", port), scaled(0.5)) as s:
             s.sendall(b"ruok")
             return s.recv(4) == b"imok"
     return False
@@ -136,7 +173,7 @@ def ruok(port):
 def serves_sessions(port):
     """srvr names a mode; Apache's ruok answers before sessions are taken."""
     with contextlib.suppress(OSError):
-        with socket.create_connection(("127.0.0.1", port), 0.5) as s:
+        with socket.create_connection(("127.0.0.1", port), scaled(0.5)) as s:
             s.sendall(b"srvr")
             text = b""
             while more := s.recv(4096):
@@ -147,8 +184,8 @@ def serves_sessions(port):
 
 def kafka_request(port, api_key, version, body, timeout=2.0):
     """One request with a v1 header; the answer after its correlation id."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as s:
-        s.settimeout(timeout)
+    with socket.create_connection(("127.0.0.1", port), scaled(timeout)) as s:
+        s.settimeout(scaled(timeout))
         frame = struct.pack(">hhih", api_key, version, 7, -1) + body
         s.sendall(struct.pack(">i", len(frame)) + frame)
         size = struct.unpack(">i", _exactly(s, 4))[0]
@@ -348,7 +385,7 @@ class ApacheBroker(Broker):
 def main(*tests):
     """Runs the functions in order; the first failure ends the program with what happened."""
     if not os.path.exists(OTTLA):
-        print(f"{OTTLA} is missing: scripts/build.sh release", file=sys.stderr)
+        print(f"{OTTLA} is missing: scripts/build.sh {os.path.basename(BUILD) if SANITIZER else 'release'}", file=sys.stderr)
         sys.exit(1)
     wanted = sys.argv[1:]
     passed = 0
@@ -364,6 +401,10 @@ def main(*tests):
             traceback.print_exc()
             for process in _started:
                 print(f"--- {' '.join(process.command[:3])} ({'alive' if process.alive() else process.process.returncode})\n{process.tail()}", file=sys.stderr)
+            print(f"FAILED: {test.__name__}", flush=True)
+            sys.exit(1)
+        if faults := sanitizer_reports.found(_reports):
+            print(*faults, sep="\n", file=sys.stderr)
             print(f"FAILED: {test.__name__}", flush=True)
             sys.exit(1)
         passed += 1

@@ -9,7 +9,7 @@ played in build/zk_diff.SEED.script, and --shrink FILE cuts that down to the few
 import argparse
 from harness import *
 
-PROGRAM = os.environ.get("OTTLA_ZK_DIFF", os.path.join(ROOT, "build", "dev", "test", "differential", "zk_diff"))
+PROGRAM = os.environ.get("OTTLA_ZK_DIFF", os.path.join(BUILD, "test", "differential", "zk_diff"))
 # Long ticks: nothing may expire while the stream runs. The reaper of containers never comes.
 EXTRA = "tickTime=300000\nextendedTypesEnabled=true\nenforceQuota=true\nforceSync=no\npreAllocSize=4096\n" \
         "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=\n"

@@ -4,7 +4,7 @@ same tree to the last field of every Stat, and every acknowledged write is there
 OTTLA_ZK_KILLS: rounds in each direction; default 2, with --full 50."""
 from harness import *
 
-PROGRAM = os.environ.get("OTTLA_ZK_CRASH", os.path.join(ROOT, "build", "dev", "test", "differential", "zk_crash"))
+PROGRAM = os.environ.get("OTTLA_ZK_CRASH", os.path.join(BUILD, "test", "differential", "zk_crash"))
 DUMP = os.path.join(os.path.dirname(PROGRAM), "zk_diff")
 FULL = "--full" in sys.argv
 if FULL:

@@ -11,6 +11,8 @@ namespace {
 
 constexpr int64_t kMs = 1'000'000;
 constexpr uint16_t kPort = 2181;
+// A server may take ten seconds to end, when a client does not read or the disk stands still.
+constexpr int64_t kEndMaxMs = 10'100;
 
 zk::ServerConfig load() {
   auto loaded = zk::load_config(
@@ -27,8 +29,7 @@ Run::Run(const RunOptions& options)
         [](std::string_view line) { std::printf("%.*s\n", static_cast<int>(line.size()), line.data()); });
   config_ = load();
   if (options.sabotage == Sabotage::no_log_sync) config_.force_sync = "no";
-  bool sweep = options.fail_call.has_value();
-  config_.snap_count = static_cast<int32_t>(sweep ? prng_.between(10, 40) : prng_.between(20, 400));
+  config_.snap_count = static_cast<int32_t>(options.is_short() ? prng_.between(10, 40) : prng_.between(20, 400));
   config_.global_outstanding_limit = prng_.chance(0.5) ? 1000 : 8;
   if (prng_.chance(0.4)) config_.data_log_dir = "/txn";
   if (prng_.chance(0.4)) {  // purges at each start
@@ -52,7 +53,11 @@ Outcome Run::run() {
   }
   start_server(world);
   start_clients();
-  unsafe_phase();
+  if (options_.end_after) {
+    clean_end();
+  } else {
+    unsafe_phase();
+  }
   if (!history_.violation() && !over_) calm_phase();
   if (!history_.violation() && !over_) judge();
   Outcome outcome = outcome_;
@@ -172,7 +177,7 @@ void Run::observe() {
 // --------------------------------------------------------------------------------------- the clients
 
 void Run::start_clients() {
-  bool sweep = options_.fail_call.has_value();
+  bool sweep = options_.is_short();
   int count = static_cast<int>(sweep ? prng_.between(1, 2) : prng_.between(1, 4));
   ClientOptions options;
   options.server = {"10.0.0.1", kPort};
@@ -207,6 +212,40 @@ void Run::unsafe_phase() {
   }
 }
 
+// SIGTERM, as main carries it out: within its bound the server is done, and nobody is listening; the next
+// start has everything, over a power failure too.
+void Run::clean_end() {
+  uint64_t end = simulator_.events() + *options_.end_after;
+  simulator_.run_until(
+      [&] {
+        observe();
+        return simulator_.events() >= end || history_.violation() || everybody_finished();
+      },
+      60'000 * kMs);
+  outcome_.ended = simulator_.events() >= end;
+  if (!outcome_.ended || history_.violation()) return;
+  bool done = false;
+  server_->shutdown([&] { done = true; });
+  bool in_time = simulator_.run_until(
+      [&] {
+        observe();
+        return done || server_is_over_ || history_.violation();
+      },
+      kEndMaxMs * kMs);
+  if (history_.violation()) return;
+  if (!in_time || server_is_over_) return history_.violated("EndsCleanly", "it did not end in time, or not by itself");
+  stop_server(prng_.chance(0.5));
+  simulator_.run_for(prng_.between(0, 50) * kMs);
+  restart_server();
+}
+
+bool Run::everybody_finished() const {
+  if (server_is_over_ || !server_->tree().sessions().empty()) return false;
+  for (const auto& client : clients_)
+    if (!client->finished()) return false;
+  return true;
+}
+
 void Run::calm_phase() {
   simulator_.heal();
   simulator_.disk_options("server").sync_stall = 0;
@@ -215,8 +254,7 @@ void Run::calm_phase() {
   for (; !all && waited_ms < 120'000 && !history_.violation() && !over_; waited_ms += 200) {
     pass(200);
     // Sessions of those who vanished must expire, and their nodes with them.
-    all = !server_is_over_ && server_->tree().sessions().empty();
-    for (const auto& client : clients_) all = all && client->finished();
+    all = everybody_finished();
   }
   if (history_.violation() || over_) return;
   if (!all) {

@@ -23,6 +23,9 @@ struct RunOptions {
   // failures and kills alone.
   std::optional<uint64_t> fail_call;
   Errc fail_code = Errc::io;
+  // Of a short story without any fault: the server is asked to end after so many events.
+  std::optional<uint64_t> end_after;
+  bool is_short() const { return fail_call || end_after; }
 };
 
 struct Outcome {
@@ -31,7 +34,7 @@ struct Outcome {
   uint64_t promises = 0, reads = 0, events = 0, crashes = 0, disk_faults = 0, expirations = 0,
            virtual_ms = 0, time_faults = 0, cuts = 0, damaged = 0, refused = 0;
   bool fault_hit = false;
-  std::string fault_line;
+  bool ended = false;  // the story was long enough for end_after
 };
 
 class Run {
@@ -50,7 +53,9 @@ class Run {
   void pass(int64_t ms);
   void observe();
   void unsafe_phase();
+  void clean_end();
   void calm_phase();
+  bool everybody_finished() const;
   void collect();
   void judge_start();
   void judge();

@@ -2,11 +2,12 @@
 // decay, links are cut, clocks jump and drift, processes stand still; then the faults stop and everybody
 // must finish.
 //
-//   sim_ensemble [--seed S] [--seeds N] [--twice] [--sweep] [--lying-sync | --no-log-sync] [--trace]
+//   sim_ensemble [--seed S] [--seeds N] [--twice] [--sweep | --ends] [--lying-sync | --no-log-sync] [--trace]
 // N seeds from S on; without --seed fresh ones.
 //
 // --twice: each seed runs twice and must give the same trace. --sweep: of each seed's short story every
 // call to the server's disk fails once with EIO and once with ENOSPC (--call N: that one alone).
+// --ends: of each seed's short story without faults, the server is asked to end after each event (--call N).
 // --lying-sync: the disk's syncs do nothing; --no-log-sync: the server acknowledges without waiting for
 // its log. Both must be caught: exit 0 as soon as a seed breaks an invariant, 1 when none does.
 #include <fmt/core.h>
@@ -25,7 +26,7 @@ namespace {
 struct Arguments {
   uint64_t seed = static_cast<uint64_t>(std::time(nullptr)) * 1000;  // fresh, unless given
   uint64_t seeds = 1;
-  bool twice = false, trace = false, sweep = false;
+  bool twice = false, trace = false, sweep = false, ends = false;
   std::optional<uint64_t> call;
   test::Sabotage sabotage = test::Sabotage::none;
   const char* sabotage_flag = "";
@@ -49,7 +50,7 @@ int run_all(const Arguments& arguments) {
   test::Outcome sum;
   for (uint64_t seed = arguments.seed; seed < arguments.seed + arguments.seeds; ++seed) {
     test::RunOptions options{.seed = seed, .sabotage = arguments.sabotage, .trace = arguments.trace,
-                             .fail_call = {}, .fail_code = Errc::io};
+                             .fail_call = {}, .fail_code = Errc::io, .end_after = {}};
     test::Outcome outcome = test::Run(options).run();
     if (outcome.violation) {
       fmt::print("seed {}: {}: {}\nrepeat: sim_ensemble --seed {}{}\n", seed, outcome.violation->invariant,
@@ -81,7 +82,7 @@ int sweep(const Arguments& arguments) {
     for (uint64_t call = arguments.call.value_or(0); hit; ++call) {
       for (Errc code : {Errc::io, Errc::no_space}) {
         test::Outcome outcome =
-            test::Run({.seed = seed, .trace = arguments.trace, .fail_call = call, .fail_code = code}).run();
+            test::Run({.seed = seed, .trace = arguments.trace, .fail_call = call, .fail_code = code, .end_after = {}}).run();
         hit = outcome.fault_hit;
         failed += hit ? 1 : 0;
         if (!outcome.violation) continue;
@@ -94,6 +95,25 @@ int sweep(const Arguments& arguments) {
     }
   }
   fmt::print("{} seeds from {}: {} calls failed\n", arguments.seeds, arguments.seed, failed);
+  return 0;
+}
+
+int ends(const Arguments& arguments) {
+  uint64_t ended = 0;
+  for (uint64_t seed = arguments.seed; seed < arguments.seed + arguments.seeds; ++seed) {
+    bool reached = true;
+    for (uint64_t after = arguments.call.value_or(0); reached; ++after) {
+      test::Outcome outcome =
+          test::Run({.seed = seed, .trace = arguments.trace, .fail_call = {}, .end_after = after}).run();
+      reached = outcome.ended && !arguments.call;
+      ended += outcome.ended ? 1 : 0;
+      if (!outcome.violation) continue;
+      fmt::print("seed {} end after event {}: {}: {}\nrepeat: sim_ensemble --ends --seed {} --call {}\n", seed, after,
+                 outcome.violation->invariant, outcome.violation->what, seed, after);
+      return 1;
+    }
+  }
+  fmt::print("{} seeds from {}: {} clean ends\n", arguments.seeds, arguments.seed, ended);
   return 0;
 }
 
@@ -114,6 +134,8 @@ int main(int argc, char** argv) {
       arguments.twice = true;
     } else if (argument == "--sweep") {
       arguments.sweep = true;
+    } else if (argument == "--ends") {
+      arguments.ends = true;
     } else if (argument == "--lying-sync") {
       arguments.sabotage = test::Sabotage::lying_sync;
       arguments.sabotage_flag = " --lying-sync";
@@ -123,11 +145,12 @@ int main(int argc, char** argv) {
     } else if (argument == "--trace") {
       arguments.trace = true;
     } else {
-      fmt::print(stderr, "usage: sim_ensemble [--seed S] [--seeds N] [--twice] [--sweep [--call N]] "
+      fmt::print(stderr, "usage: sim_ensemble [--seed S] [--seeds N] [--twice] [--sweep [--call N] | --ends [--call N]] "
                          "[--lying-sync | --no-log-sync] [--trace]\n");
       return 2;
     }
   }
   log::set_level(arguments.trace ? log::Level::debug : log::Level::off);
+  if (arguments.ends) return ends(arguments);
   return arguments.sweep ? sweep(arguments) : run_all(arguments);
 }

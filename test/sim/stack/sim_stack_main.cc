@@ -3,12 +3,15 @@
 // fail; then the faults stop, everybody must finish in bounded time, and everything that was
 // acknowledged must be there.
 //
-//   sim_stack [--seed S] [--seeds N] [--twice] [--lying-sync | --no-flush] [--trace] [--log]
+//   sim_stack [--seed S] [--seeds N] [--twice] [--ends [--call N]] [--lying-sync | --no-flush] [--trace] [--log]
 // N seeds from S on; without --seed fresh ones.
 //
+// --ends: of each seed's short story without faults, a server is asked to end after every so many events
+// (--call N: after so many alone), the broker's start among them.
 // --twice: each seed runs twice and must give the same trace. --lying-sync: the broker's disk does
 // not sync; --no-flush: the broker acknowledges records without waiting for its disk, though power
 // fails. Both must be caught: exit 0 as soon as a seed breaks an invariant, 1 when none does.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -27,6 +30,10 @@ using namespace ottla;
 namespace {
 
 constexpr int64_t kMs = 1'000'000;
+// A broker gives its ensemble two seconds to hear of its end, an ensemble its slowest reader ten.
+constexpr int64_t kEndMaxMs = 10'100;
+
+constexpr uint64_t kStride = 20;  // of --ends, in events
 
 enum class Sabotage { none, lying_sync, no_flush };
 
@@ -37,12 +44,14 @@ struct Outcome {
            lost_answers = 0;
   uint64_t power_failures = 0, kills = 0, ensemble_failures = 0, cuts = 0, disk_faults = 0,
            expirations = 0, virtual_ms = 0;
+  bool ended = false;  // the story was long enough for end_after
 };
 
 class Run {
  public:
-  Run(uint64_t seed, Sabotage sabotage, bool trace)
-      : sabotage_(sabotage), prng_(seed * 0x9e3779b97f4a7c15 + 3), simulator_(seed) {
+  // end_after: of a short story without faults; a server is asked to end after so many events.
+  Run(uint64_t seed, Sabotage sabotage, bool trace, std::optional<uint64_t> end_after = {})
+      : sabotage_(sabotage), end_after_(end_after), prng_(seed * 0x9e3779b97f4a7c15 + 3), simulator_(seed) {
     if (trace)
       simulator_.on_trace([](std::string_view line) {
         std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
@@ -63,7 +72,11 @@ class Run {
     start_ensemble(zk);
     start_broker(broker);
     start_clients();
-    unsafe_phase();
+    if (end_after_) {
+      clean_end();
+    } else {
+      unsafe_phase();
+    }
     if (!history_.violation()) calm_phase();
     if (!history_.violation()) judge();
     Outcome outcome = outcome_;
@@ -75,7 +88,7 @@ class Run {
     outcome.topics = history_.created.size() + history_.deleted.size();
     outcome.deleted = history_.deleted.size();
     outcome.lost_answers = history_.lost_answers;
-    outcome.expirations += broker_->figures().session_expirations;
+    if (broker_) outcome.expirations += broker_->figures().session_expirations;
     outcome.virtual_ms = static_cast<uint64_t>(simulator_.now().ms());
     consumers_.clear();
     producers_.clear();
@@ -130,6 +143,7 @@ class Run {
   void start_broker(rt::World world) {
     broker_ = std::make_unique<broker::Broker>(world, broker_config());
     broker_is_over_ = false;
+    stopping_ = false;
     started_calm_ = calm_;
     hw_.clear();
     broker_->on_failed([this](Error error) { broker_over(error); });
@@ -142,6 +156,7 @@ class Run {
   void broker_over(const Error& error) {
     broker_is_over_ = true;
     simulator_.note("broker ended: " + error.context);
+    if (stopping_ && end_after_) history_.violated("EndsCleanly", error.context);
     if (started_calm_) history_.violated("BrokerStaysUp", error.context);
     if (error.code == Errc::corrupt) history_.violated("BrokerRecovers", error.context);
   }
@@ -167,25 +182,26 @@ class Run {
 
   // --------------------------------------------------------------------------------------- clients
   void start_clients() {
+    int shorter = end_after_ ? 4 : 1;
     std::map<std::string, int32_t> traffic = {{"a", static_cast<int32_t>(prng_.between(1, 3))}};
     if (prng_.chance(0.5)) traffic["b"] = static_cast<int32_t>(prng_.between(1, 2));
     admin_ = std::make_unique<test::Admin>(simulator_.add_node("admin"), traffic,
-                                           static_cast<int>(prng_.between(2, 16)), prng_.next(),
-                                           history_);
+                                           static_cast<int>(prng_.between(2, 16 / shorter)),
+                                           prng_.next(), history_);
     admin_->start();
-    int producers = static_cast<int>(prng_.between(1, 3));
+    int producers = static_cast<int>(prng_.between(1, end_after_ ? 2 : 3));
     for (int i = 1; i <= producers; ++i) {
       test::ProducerOptions options;
       options.number = i;
       options.idempotent = prng_.chance(0.7);
       options.window = options.idempotent ? static_cast<int>(prng_.between(1, 5)) : 1;
-      options.requests = static_cast<int>(prng_.between(20, 120));
+      options.requests = static_cast<int>(prng_.between(20, 120)) / shorter;
       options.codec =
           static_cast<compress::Codec>(prng_.chance(0.6) ? 0 : prng_.below(compress::kCodecCount));
       options.version =
           static_cast<int16_t>(prng_.between(options.codec == compress::Codec::zstd ? 7 : 3, 11));
       options.padding_max = static_cast<size_t>(prng_.between(1, 400));
-      options.pause_max_ms = prng_.between(0, 150);
+      options.pause_max_ms = prng_.between(0, 150) / shorter;
       producers_.push_back(std::make_unique<test::Producer>(
           simulator_.add_node(fmt::format("producer-{}", i)), options, prng_.next(), history_));
       producers_.back()->start();
@@ -296,6 +312,56 @@ class Run {
     stop_broker(false);
   }
 
+  // A server is asked to end, as SIGTERM does it; then its process is gone, or its machine: what is closed is
+  // durable. Standalone: the broker first, then its ensemble.
+  void clean_end() {
+    uint64_t end = simulator_.events() + *end_after_;
+    simulator_.run_until(
+        [&] { return simulator_.events() >= end || history_.violation() || everybody_is_done(); }, 60'000 * kMs);
+    outcome_.ended = simulator_.events() >= end && !history_.violation();
+    if (!outcome_.ended) return;
+    observe();
+    uint64_t which = prng_.below(6);
+    cut_off_ = prng_.chance(0.2);
+    if (cut_off_) simulator_.partition("broker", "zk");
+    if (which != 5) end_broker();
+    if (which >= 4 && !history_.violation()) end_ensemble();
+    if (history_.violation()) return;
+    simulator_.run_for(prng_.between(0, 200) * kMs);
+    simulator_.heal();
+    if (!ensemble_) start_ensemble(simulator_.restart("zk"));
+    if (!broker_) start_broker(simulator_.restart("broker"));
+  }
+
+  void end_broker() {
+    bool was_running = broker_->state() == broker::BrokerState::running;
+    bool power = prng_.chance(0.5);
+    stopping_ = true;
+    bool done = false;
+    broker_->stop([&done] { done = true; });
+    // What the loop still holds for it is carried out in between.
+    simulator_.run_until([&] { return done || history_.violation(); }, kEndMaxMs * kMs);
+    if (history_.violation()) return;
+    if (!done) return history_.violated("EndsCleanly", "the broker did not end in time: " + broker_->describe());
+    bool loaded = broker_->replicas() != nullptr;
+    broker_down(power);
+    broker_is_over_ = false;
+    if (was_running && !cut_off_ && !ensemble_->tree().sessions().empty())
+      history_.violated("EndsCleanly", "the broker left without ending its session");
+    auto names = simulator_.restart("broker").disk.list("/logs");
+    simulator_.kill("broker");
+    if (loaded && std::find(names->begin(), names->end(), ".kafka_cleanshutdown") == names->end())
+      history_.violated("EndsCleanly", "the log directory is not marked as closed");
+  }
+
+  void end_ensemble() {
+    bool done = false;
+    ensemble_->shutdown([&done] { done = true; });
+    simulator_.run_until([&] { return done || history_.violation(); }, kEndMaxMs * kMs);
+    if (!done && !history_.violation()) history_.violated("EndsCleanly", "the ensemble did not end in time");
+    ensemble_down();
+  }
+
   void stop_ensemble() {
     ensemble_down();
     pass(prng_.between(0, prng_.chance(0.6) ? 200 : 2 * session_timeout_ms_));
@@ -373,7 +439,7 @@ class Run {
     simulator_.heal();
     for (const char* name : {"zk", "broker"}) simulator_.disk_options(name).sync_stall = 0;
     // A broker that is about to give up for an old reason may; from then on it must not.
-    pass(25'000);
+    if (!end_after_) pass(25'000);
     calm_ = started_calm_ = true;
     int64_t waited = 0;
     for (; waited < 120'000 && !history_.violation() && !everybody_is_done(); waited += 100)
@@ -384,13 +450,15 @@ class Run {
   }
 
   bool everybody_is_done() {
-    if (broker_->state() != broker::BrokerState::running || !admin_->finished()) return false;
+    if (!broker_ || broker_->state() != broker::BrokerState::running || !admin_->finished()) return false;
     for (const auto& producer : producers_)
       if (!producer->finished()) return false;
     for (const auto& tp : history_.partitions()) {
       broker::Partition* partition = broker_->replicas()->find(tp.topic, tp.partition);
       if (partition == nullptr || partition->log() == nullptr) return false;
-      if (partition->log()->leo() > 0 && history_.committed[tp] != partition->log()->leo())
+      auto committed = history_.committed.find(tp);  // asking must not make one
+      if (partition->log()->leo() > 0 &&
+          (committed == history_.committed.end() || committed->second != partition->log()->leo()))
         return false;
     }
     return true;
@@ -468,6 +536,7 @@ class Run {
   }
 
   Sabotage sabotage_;
+  std::optional<uint64_t> end_after_;
   Prng prng_;
   sim::Simulator simulator_;
   test::History history_;
@@ -477,7 +546,7 @@ class Run {
   int64_t segment_bytes_ = 20'000;
   std::unique_ptr<zk::Server> ensemble_;
   std::unique_ptr<broker::Broker> broker_;
-  bool broker_is_over_ = false, started_calm_ = false, calm_ = false, disk_fails_ = false;
+  bool broker_is_over_ = false, stopping_ = false, cut_off_ = false, started_calm_ = false, calm_ = false, disk_fails_ = false;
   std::map<std::pair<std::string, int32_t>, int64_t> hw_;
   std::unique_ptr<test::Admin> admin_;
   std::vector<std::unique_ptr<test::Producer>> producers_;
@@ -487,7 +556,8 @@ class Run {
 struct Arguments {
   uint64_t seed = static_cast<uint64_t>(std::time(nullptr)) * 1000;  // fresh, unless given
   uint64_t seeds = 1;
-  bool twice = false, trace = false, log = false;
+  bool twice = false, trace = false, log = false, ends = false;
+  std::optional<uint64_t> call;
   Sabotage sabotage = Sabotage::none;
   const char* sabotage_flag = "";
 };
@@ -541,6 +611,26 @@ int run_all(const Arguments& arguments) {
   return 1;
 }
 
+// About 200 moments of a seed's short story, others in each run of fresh seeds.
+int ends(const Arguments& arguments) {
+  uint64_t ended = 0;
+  for (uint64_t seed = arguments.seed; seed < arguments.seed + arguments.seeds; ++seed) {
+    bool reached = true;
+    Prng prng(seed);
+    for (uint64_t after = arguments.call.value_or(0); reached; after += 1 + prng.below(kStride)) {
+      Outcome outcome = Run(seed, Sabotage::none, arguments.trace, after).run();
+      reached = outcome.ended && !arguments.call;
+      ended += outcome.ended ? 1 : 0;
+      if (!outcome.violation) continue;
+      fmt::print("seed {} end after event {}: {}: {}\nrepeat: sim_stack --ends --seed {} --call {}\n", seed, after,
+                 outcome.violation->invariant, outcome.violation->what, seed, after);
+      return 1;
+    }
+  }
+  fmt::print("{} seeds from {}: {} clean ends\n", arguments.seeds, arguments.seed, ended);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -556,6 +646,10 @@ int main(int argc, char** argv) {
       arguments.seeds = number();
     } else if (argument == "--twice") {
       arguments.twice = true;
+    } else if (argument == "--ends") {
+      arguments.ends = true;
+    } else if (argument == "--call") {
+      arguments.call = number();
     } else if (argument == "--lying-sync") {
       arguments.sabotage = Sabotage::lying_sync;
       arguments.sabotage_flag = " --lying-sync";
@@ -568,11 +662,11 @@ int main(int argc, char** argv) {
       arguments.log = true;
     } else {
       fmt::print(stderr,
-                 "usage: sim_stack [--seed S] [--seeds N] [--twice] [--lying-sync | --no-flush] "
+                 "usage: sim_stack [--seed S] [--seeds N] [--twice] [--ends [--call N]] [--lying-sync | --no-flush] "
                  "[--trace] [--log]\n");
       return 2;
     }
   }
   log::set_level(arguments.log ? log::Level::debug : log::Level::off);
-  return run_all(arguments);
+  return arguments.ends ? ends(arguments) : run_all(arguments);
 }
