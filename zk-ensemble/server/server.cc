@@ -13,6 +13,8 @@ namespace {
 constexpr log::Room kLog{"zk.server"};
 // After this a shutdown no longer waits for a disk that does not answer or a client that does not read.
 constexpr int64_t kShutdownMaxMs = 10'000;
+// Nor after this without any client reading on.
+constexpr int64_t kShutdownUnreadMs = 1000;
 // Answers of one connection are given out when they are this large, not only after some requests.
 constexpr size_t kFlushBytes = 1 << 20;
 
@@ -399,12 +401,17 @@ void Server::shutdown(Fn<void()> done) {
 // Waits for the log, then for the answers to leave.
 void Server::check_shutdown() {
   if (!shutdown_done_ || shutdown_ending_) return;
-  bool late = world_.loop.now() >= shutdown_deadline_;
+  Instant now = world_.loop.now();
+  bool late = now >= shutdown_deadline_;
   bool logged = failed_ || (log_->idle() && !pipeline_->has_effects());
   if (!logged && !late) return;
-  if (port_->unsent_bytes() != 0 && !late) {
-    shutdown_timer_->arm_at(std::min(shutdown_deadline_, after_ms(world_.loop.now(), 1)));
-    return;
+  if (uint64_t unsent = port_->unsent_bytes(); unsent != 0 && !late) {
+    if (unsent != shutdown_unsent_) {
+      shutdown_unsent_ = unsent;
+      shutdown_read_at_ = now;
+    }
+    late = now >= after_ms(shutdown_read_at_, kShutdownUnreadMs);
+    if (!late) return shutdown_timer_->arm_at(std::min(shutdown_deadline_, after_ms(now, 1)));
   }
   if (late) log::warn(kLog, "shutdown does not wait any longer", "unsent_bytes={}", port_->unsent_bytes());
   shutdown_ending_ = true;

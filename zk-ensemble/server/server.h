@@ -136,6 +136,8 @@ class Server final : private ClientPort::Host, private AdminServer::Host {
   bool failed_ = false;
   Fn<void()> shutdown_done_;
   Instant shutdown_deadline_;
+  uint64_t shutdown_unsent_ = 0;  // as it was last seen to change
+  Instant shutdown_read_at_;
   bool shutdown_ending_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
