@@ -27,6 +27,8 @@ struct Call {
   FetchContext session;
   std::vector<rt::OutPiece> pieces;
   bool read_committed = false;
+  // For a client that does not know magic 2: of each partition, in their order.
+  std::vector<ConvertedRecords> converted;
 };
 
 bool is_follower(const kmsg::FetchRequest& asked) {
@@ -120,17 +122,12 @@ void fill_error(Response::PartitionData& entry, ErrorCode error, const Call& cal
   if (not_convertible) entry.records = {};
 }
 
-ErrorCode add_records(ApiContext& context, Call& call, const FetchPartition& asked,
-                      ReadOutcome& outcome, Response::PartitionData& entry) {
+ErrorCode add_records(ApiContext& context, Call& call, size_t i, ReadOutcome& outcome,
+                      Response::PartitionData& entry) {
   rt::OutPiece piece;
   uint64_t size = outcome.slice.length;
-  Partition* partition = nullptr;
-  if (call.request->version() < kFirstWithMagic2)
-    partition = context.replicas.find(asked.topic, asked.partition);
   ConvertedRecords converted;
-  if (partition != nullptr && partition->log() != nullptr)
-    converted = convert_for_old_client(*partition->log(), outcome.slice, call.request->version(),
-                                       asked.fetch_offset);
+  if (!call.converted.empty()) converted = std::move(call.converted[i]);
   if (converted.error != ErrorCode::none) return converted.error;
   if (converted.records) {
     context.replicas.counters().fetch_conversions += converted.converted;
@@ -145,8 +142,9 @@ ErrorCode add_records(ApiContext& context, Call& call, const FetchPartition& ask
   return ErrorCode::none;
 }
 
-Response::PartitionData entry_of(ApiContext& context, Call& call, const FetchPartition& asked,
-                                 ReadOutcome& outcome, Response& response) {
+Response::PartitionData entry_of(ApiContext& context, Call& call, size_t i, ReadOutcome& outcome,
+                                 Response& response) {
+  const FetchPartition& asked = call.session.partitions()[i];
   Response::PartitionData entry;
   entry.partition_index = asked.partition;
   if (outcome.error == ErrorCode::none && refuses_zstd(context, call, asked))
@@ -170,7 +168,7 @@ Response::PartitionData entry_of(ApiContext& context, Call& call, const FetchPar
       entry.diverging_epoch.end_offset = outcome.diverging->end_offset;
     }
     entry.records = kmsg::Records::of({});
-    if (outcome.slice.length > 0) outcome.error = add_records(context, call, asked, outcome, entry);
+    if (outcome.slice.length > 0) outcome.error = add_records(context, call, i, outcome, entry);
   }
   if (outcome.error != ErrorCode::none) {
     fill_error(entry, outcome.error, call);
@@ -222,10 +220,39 @@ void finish(ApiContext& context, Call& call, std::vector<ReadOutcome> outcomes) 
     }
     bytes += outcomes[i].slice.length;
     response.responses.back().partitions.push_back(
-        entry_of(context, call, asked, outcomes[i], response));
+        entry_of(context, call, i, outcomes[i], response));
   }
   context.replicas.counters().bytes_out += bytes;
   call.request->reply(response, std::move(call.pieces));
+}
+
+// Off the loop for clients that need what they read in an older format.
+void convert_and_finish(ApiContext& context, std::shared_ptr<Call> call,
+                        std::vector<ReadOutcome> outcomes) {
+  struct Job {
+    std::vector<ReadOutcome> outcomes;
+    std::vector<Conversion> conversions;
+    std::vector<ConvertedRecords> converted;
+  };
+  call->request->client().cancel = nullptr;
+  auto job = std::make_shared<Job>();
+  job->conversions.resize(outcomes.size());
+  const auto& partitions = call->session.partitions();
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    Partition* partition = context.replicas.find(partitions[i].topic, partitions[i].partition);
+    if (partition == nullptr || partition->log() == nullptr) continue;
+    job->conversions[i] = {outcomes[i].slice, partition->log()->config().message_downconversion,
+                           call->request->version(), partitions[i].fetch_offset};
+  }
+  job->outcomes = std::move(outcomes);
+  auto work = [job] {
+    for (const Conversion& one : job->conversions)
+      job->converted.push_back(one.slice.length > 0 ? one.run() : ConvertedRecords{});
+  };
+  context.replicas.openings().run(std::move(work), [&context, call = std::move(call), job] {
+    call->converted = std::move(job->converted);
+    finish(context, *call, std::move(job->outcomes));
+  });
 }
 
 // An isolation level that does not exist is only noticed when there is something to read.
@@ -289,11 +316,13 @@ void handle_fetch(ApiContext& context, RequestPtr request) {
     return answer_failed(*request, asked, ErrorCode::unknown_server_error);
   call->request = std::move(request);
   std::shared_ptr<ClientInfo> client = call->request->shared_client();
-  Purgatory::Id parked =
-      context.replicas.read(std::move(targets), params,
-                            [&context, call = std::move(call)](std::vector<ReadOutcome> outcomes) {
-                              finish(context, *call, std::move(outcomes));
-                            });
+  Purgatory::Id parked = context.replicas.read(
+      std::move(targets), params,
+      [&context, call = std::move(call)](std::vector<ReadOutcome> outcomes) mutable {
+        bool old = call->request->version() < kFirstWithMagic2;
+        if (!old) return finish(context, *call, std::move(outcomes));
+        convert_and_finish(context, std::move(call), std::move(outcomes));
+      });
   // A consumer that went away must not keep what it waits for in memory.
   if (parked != 0) client->cancel = [&context, parked] { context.replicas.cancel_read(parked); };
 }

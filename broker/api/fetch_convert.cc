@@ -40,12 +40,12 @@ Bytes next_chunk(Bytes set, BatchCursor& cursor) {
 
 }  // namespace
 
-ConvertedRecords convert_for_old_client(PartitionLog& log, const rt::FileSlice& slice,
-                                        int16_t fetch_version, int64_t fetch_offset) {
+ConvertedRecords Conversion::run() const {
   int8_t magic = fetch_version <= 1 ? kMagicV0 : kMagicV1;
-  auto bytes = log.read_bytes(slice);
-  if (!bytes) return {ErrorCode::kafka_storage_error, std::nullopt, 0};
-  Bytes set = bytes->bytes();
+  Buffer bytes(static_cast<size_t>(slice.length));
+  auto got = slice.file->read_at(slice.offset, bytes.mutable_bytes());
+  if (!got) return {ErrorCode::kafka_storage_error, std::nullopt, 0};
+  Bytes set = bytes.bytes().first(*got);
   BatchCursor cursor(set);
   if (!cursor.next()) {
     // A part of one batch: of use only to a client that can read its format.
@@ -54,8 +54,7 @@ ConvertedRecords convert_for_old_client(PartitionLog& log, const rt::FileSlice& 
     return {ErrorCode::none, Buffer(), 0};
   }
   if (!needs_down_conversion(set, magic)) return {};
-  if (!log.config().message_downconversion)
-    return {ErrorCode::unsupported_version, std::nullopt, 0};
+  if (!allowed) return {ErrorCode::unsupported_version, std::nullopt, 0};
   uint64_t count = 0;
   auto first = down_convert(set.first(cursor.position()), magic, fetch_offset, &count);
   if (!first)

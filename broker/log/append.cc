@@ -47,7 +47,8 @@ ValidateRules PartitionLog::rules() const {
   return rules;
 }
 
-Appended PartitionLog::append_as_leader(MutBytes set, int32_t leader_epoch, Origin origin) {
+Appended PartitionLog::append_as_leader(MutBytes set, int32_t leader_epoch, Origin origin,
+                                        size_t* open_budget) {
   if (failed_ || closed_)
     return refused(Refusal::kafka_storage_error, "the log's disk failed or it is closed", -1);
   ValidateInput input;
@@ -57,7 +58,29 @@ Appended PartitionLog::append_as_leader(MutBytes set, int32_t leader_epoch, Orig
   input.now_wall_ms = world_.loop.wall_ms();
   input.topic_partition = tp_text_;
   input.decompressor = decompressor_.get();
+  if (open_budget != nullptr) input.open_max_bytes = *open_budget;
   Validated validated = validate_and_assign(set, rules(), input);
+  if (open_budget != nullptr) *open_budget -= std::min(*open_budget, validated.opened_bytes);
+  if (!validated.unfinished) return append_outcome(set, std::move(validated), leader_epoch, origin);
+  Appended out;
+  out.unfinished = true;
+  return out;
+}
+
+Validation PartitionLog::validation(Origin origin) const {
+  return {rules(), origin, world_.loop.wall_ms(), tp_text_};
+}
+
+Appended PartitionLog::append_validated(MutBytes set, Validated validated, int32_t leader_epoch,
+                                        Origin origin) {
+  if (failed_ || closed_)
+    return refused(Refusal::kafka_storage_error, "the log's disk failed or it is closed", -1);
+  reassign(validated, set, leo_, leader_epoch);
+  return append_outcome(set, std::move(validated), leader_epoch, origin);
+}
+
+Appended PartitionLog::append_outcome(MutBytes set, Validated validated, int32_t leader_epoch,
+                                      Origin origin) {
   if (validated.refusal != Refusal::none) {
     Appended out = refused(validated.refusal, std::move(validated.message), log_start_offset_);
     out.client_message = validated.client_message;
@@ -70,11 +93,11 @@ Appended PartitionLog::append_as_leader(MutBytes set, int32_t leader_epoch, Orig
     return out;
   }
   Bytes bytes = validated.replaced ? validated.replaced->bytes() : set.first(validated.valid_bytes);
-  return append_validated(bytes, validated, origin, leader_epoch);
+  return append_checked(bytes, validated, origin, leader_epoch);
 }
 
-Appended PartitionLog::append_validated(Bytes set, const Validated& validated, Origin origin,
-                                        int32_t leader_epoch) {
+Appended PartitionLog::append_checked(Bytes set, const Validated& validated, Origin origin,
+                                      int32_t leader_epoch) {
   if (set.size() > static_cast<size_t>(config_.segment_bytes))
     return refused(
         Refusal::record_list_too_large,

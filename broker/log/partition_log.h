@@ -43,7 +43,8 @@ struct Appended {
   int64_t record_count = 0;
   bool converted = false;  // into another format or codec
   uint64_t bytes = 0;
-  int64_t ack_offset = 0;  // acknowledge when durable_offset() >= this; 0: at once
+  int64_t ack_offset = 0;   // acknowledge when durable_offset() >= this; 0: at once
+  bool unfinished = false;  // it opens to more than the budget: nothing was done
 };
 
 struct ReadResult {
@@ -102,7 +103,13 @@ class PartitionLog {
 
   // --- appending
   // As leader: validates, assigns offsets in place, appends with one write. `set` is edited.
-  Appended append_as_leader(MutBytes set, int32_t leader_epoch, Origin origin = Origin::client);
+  // `open_budget`: bytes that may be decompressed in this turn of the loop, and what is left of it.
+  Appended append_as_leader(MutBytes set, int32_t leader_epoch, Origin origin = Origin::client,
+                            size_t* open_budget = nullptr);
+  // A set that was left unfinished, in two halves: validation().run(set) wherever there is time,
+  // then this.
+  Validation validation(Origin origin) const;
+  Appended append_validated(MutBytes set, Validated validated, int32_t leader_epoch, Origin origin);
   // As follower: the leader's bytes as they are; offsets must continue the log.
   Appended append_as_follower(Bytes set);
 
@@ -202,8 +209,9 @@ class PartitionLog {
   ValidateRules rules() const;
 
   // append.cc
-  Appended append_validated(Bytes set, const Validated& validated, Origin origin,
-                            int32_t leader_epoch);
+  Appended append_outcome(MutBytes set, Validated validated, int32_t leader_epoch, Origin origin);
+  Appended append_checked(Bytes set, const Validated& validated, Origin origin,
+                          int32_t leader_epoch);
   Result<void> append_chunk(Bytes set, int64_t first_offset, int64_t last_offset,
                             int64_t max_timestamp);
   Result<void> note_batches(Bytes set, uint64_t position);
@@ -283,11 +291,11 @@ class PartitionLog {
   bool flush_posted_ = false;
   bool flushing_ = false;
   std::shared_ptr<rt::File> flushing_file_;  // kept while it is synced, also when its segment goes
-  uint64_t unflushed_bytes_ = 0;       // appended since the last flush began
-  uint64_t flushing_bytes_ = 0;        // of the flush that runs
-  uint64_t uncheckpointed_bytes_ = 0;  // flushed since on_flushed was called
-  int64_t flush_wanted_ = 0;           // flush until this offset is durable
-  int64_t flush_ceiling_ = 0;          // a truncation below a running flush's target lowers it
+  uint64_t unflushed_bytes_ = 0;             // appended since the last flush began
+  uint64_t flushing_bytes_ = 0;              // of the flush that runs
+  uint64_t uncheckpointed_bytes_ = 0;        // flushed since on_flushed was called
+  int64_t flush_wanted_ = 0;                 // flush until this offset is durable
+  int64_t flush_ceiling_ = 0;  // a truncation below a running flush's target lowers it
   // Written, and synced by the next flush.
   std::shared_ptr<rt::File> epochs_file_, metadata_file_;
   std::multimap<int64_t, Fn<void(bool)>> waiters_;

@@ -114,9 +114,9 @@ Result<std::optional<TimestampOffset>> PartitionLog::search_segment(Segment& seg
     bool candidate = batch->max_timestamp >= timestamp && batch->last_offset >= log_start_offset_;
     if (!candidate) continue;
     OTTLA_ASSIGN(Buffer bytes, read_batch(*file, *batch));
-    OTTLA_TRY(each_record({bytes, batch->magic}, [&](const Record& record) {
-      if (record.timestamp < timestamp || record.offset < log_start_offset_) return true;
-      found = TimestampOffset{record.timestamp, record.offset, batch->leader_epoch};
+    OTTLA_TRY(each_timestamp({bytes, batch->magic}, [&](int64_t offset, int64_t of_record) {
+      if (of_record < timestamp || offset < log_start_offset_) return true;
+      found = TimestampOffset{of_record, offset, batch->leader_epoch};
       return false;
     }));
   }

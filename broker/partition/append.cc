@@ -1,4 +1,8 @@
 // Appending: one call for all partitions of a produce request, so that what waits is woken once.
+// Compressed sets are opened as they come while the request's budget lasts; what opens to more is
+// left, validated on the opening lane, and appended before the request is answered.
+#include <deque>
+
 #include "broker/partition/replica_manager.h"
 #include "common/base/log.h"
 
@@ -8,7 +12,9 @@ using kmsg::ErrorCode;
 
 namespace {
 constexpr log::Room kLog{"broker.partition"};
-}
+// What one request may have decompressed in one turn of the loop: some ten milliseconds at most.
+constexpr size_t kOpenAtOnceBytes = 4 << 20;
+}  // namespace
 
 // Waits until each of its partitions has what acks demands: the high watermark above the last
 // record (acks=all) and the flush that the topic's flush.messages asks for. Answers all partitions
@@ -69,21 +75,51 @@ class DelayedProduce final : public DelayedOperation {
   AppendDone done_;
 };
 
-AppendOutcome ReplicaManager::append_one(const AppendTarget& target, int16_t acks, Origin origin,
-                                         int64_t& wait_hw, int64_t& wait_durable) {
-  ++counters_.produce_partitions;
-  AppendOutcome outcome;
+// One request while its partitions are appended.
+struct ReplicaManager::AppendCall {
+  struct Unopened {
+    size_t target;
+    Validation validation;
+    Validated validated;
+  };
+  std::vector<AppendTarget> targets;
+  int16_t acks = 0;
+  int32_t timeout_ms = 0;
+  Origin origin = Origin::client;
+  AppendDone done;
+  std::vector<AppendOutcome> outcomes;
+  std::vector<DelayedProduce::Wait> waits;
+  std::deque<Unopened> unopened;
+  bool was_opening = false;
+};
+
+void ReplicaManager::append_one(AppendCall& call, size_t i, size_t* open_budget,
+                                Validated* validated) {
+  const AppendTarget& target = call.targets[i];
   auto [partition, error] = leader_of(target.tp.topic, target.tp.partition);
-  if (origin == Origin::client && !is_known(target.tp.topic, target.tp.partition))
+  if (call.origin == Origin::client && !is_known(target.tp.topic, target.tp.partition))
     error = ErrorCode::unknown_topic_or_partition;
-  if (error == ErrorCode::none && acks == -1 && !partition->has_min_isr())
+  if (error == ErrorCode::none && call.acks == -1 && !partition->has_min_isr())
     error = ErrorCode::not_enough_replicas;
   if (error != ErrorCode::none) {
+    ++counters_.produce_partitions;
     ++counters_.failed_produce;
-    outcome.error = error;
-    return outcome;
+    call.outcomes[i].error = error;
+    return;
   }
-  Appended appended = partition->append(target.records, origin);
+  Appended appended =
+      validated != nullptr
+          ? partition->append_validated(target.records, std::move(*validated), call.origin)
+          : partition->append(target.records, call.origin, open_budget);
+  if (!appended.unfinished) return note_appended(call, i, *partition, std::move(appended));
+  call.unopened.push_back({i, partition->log()->validation(call.origin), {}});
+}
+
+void ReplicaManager::note_appended(AppendCall& call, size_t i, Partition& partition,
+                                   Appended appended) {
+  ++counters_.produce_partitions;
+  const AppendTarget& target = call.targets[i];
+  AppendOutcome& outcome = call.outcomes[i];
   outcome.error = to_error_code(appended.refusal);
   outcome.log_start_offset = appended.log_start_offset;
   if (appended.refusal != Refusal::none) {
@@ -99,7 +135,7 @@ AppendOutcome ReplicaManager::append_one(const AppendTarget& target, int16_t ack
     else
       log::debug(kLog, "append refused", "partition={} why={}", target.tp.to_string(),
                  appended.message);
-    return outcome;
+    return;
   }
   outcome.base_offset = appended.first_offset;
   outcome.log_append_time_ms = appended.log_append_time_ms;
@@ -109,52 +145,68 @@ AppendOutcome ReplicaManager::append_one(const AppendTarget& target, int16_t ack
       counters_.produce_conversions += static_cast<uint64_t>(appended.record_count);
     counters_.bytes_in += appended.bytes;
   }
-  wait_durable = appended.ack_offset;
+  DelayedProduce::Wait wait{target.tp, partition.leader_epoch(), 0, appended.ack_offset, false};
   // Readers see a record no sooner than its producer may: after the flush that it waits for.
-  if (wait_durable == 0) partition->advance_hw();
-  if (acks == -1 && appended.last_offset >= 0) wait_hw = appended.last_offset + 1;
-  if (wait_hw > 0 && partition->log()->hw() >= wait_hw) wait_hw = 0;
-  return outcome;
+  if (wait.durable == 0) partition.advance_hw();
+  if (call.acks == -1 && appended.last_offset >= 0) wait.hw = appended.last_offset + 1;
+  if (wait.hw > 0 && partition.log()->hw() >= wait.hw) wait.hw = 0;
+  if (wait.hw == 0 && wait.durable == 0) return;
+  if (call.waits.empty()) call.waits.resize(call.targets.size());
+  call.waits[i] = std::move(wait);
+  if (appended.ack_offset == 0) return;
+  partition.log()->when_durable(appended.ack_offset,
+                                [this, alive = std::weak_ptr<int>(alive_), tp = target.tp](bool) {
+                                  if (!alive.expired()) on_durable(tp);
+                                });
+  partition.log()->flush();
 }
 
-Purgatory::Id ReplicaManager::append(std::vector<AppendTarget> targets, int16_t acks,
-                                     int32_t timeout_ms, Origin origin, AppendDone done) {
-  std::vector<AppendOutcome> outcomes;
-  std::vector<DelayedProduce::Wait> waits;
-  outcomes.reserve(targets.size());
-  bool must_wait = false;
-  for (const AppendTarget& target : targets) {
-    int64_t wait_hw = 0, wait_durable = 0;
-    outcomes.push_back(append_one(target, acks, origin, wait_hw, wait_durable));
-    if (wait_hw == 0 && wait_durable == 0) continue;
-    must_wait = true;
-    if (waits.empty()) waits.resize(targets.size());
-    size_t i = outcomes.size() - 1;
-    Partition* partition = find(target.tp.topic, target.tp.partition);
-    waits[i] = {target.tp, partition->leader_epoch(), wait_hw, wait_durable, false};
-    if (wait_durable > 0) {
-      partition->log()->when_durable(
-          wait_durable, [this, alive = std::weak_ptr<int>(alive_), tp = target.tp](bool) {
-            if (!alive.expired()) on_durable(tp);
-          });
-      partition->log()->flush();
-    }
-  }
-  Purgatory::Id id = 0;
-  if (!must_wait) {
-    done(std::move(outcomes));
+void ReplicaManager::append(std::vector<AppendTarget> targets, int16_t acks, int32_t timeout_ms,
+                            Origin origin, AppendDone done) {
+  AppendCall call{std::move(targets), acks, timeout_ms, origin, std::move(done), {}, {}, {}, false};
+  call.outcomes.resize(call.targets.size());
+  size_t open_budget = kOpenAtOnceBytes;
+  for (size_t i = 0; i < call.targets.size(); ++i)
+    append_one(call, i, origin == Origin::client ? &open_budget : nullptr, nullptr);
+  if (call.unopened.empty()) return finish_append(call);
+  call.was_opening = true;
+  for (const AppendTarget& target : call.targets) fetch_.check(target.tp);
+  open_next(std::make_shared<AppendCall>(std::move(call)));
+}
+
+// One set of the request at a time, so that requests with one do not wait for one with many.
+void ReplicaManager::open_next(std::shared_ptr<AppendCall> call) {
+  if (call->unopened.empty()) return finish_append(*call);
+  // Held by both: what it holds is given up on the loop.
+  auto work = [call] {
+    AppendCall::Unopened& set = call->unopened.front();
+    set.validated = set.validation.run(call->targets[set.target].records);
+  };
+  openings_.run(std::move(work), [this, call] {
+    AppendCall::Unopened set = std::move(call->unopened.front());
+    call->unopened.pop_front();
+    append_one(*call, set.target, nullptr, &set.validated);
+    open_next(call);
+  });
+}
+
+void ReplicaManager::finish_append(AppendCall& call) {
+  std::vector<TopicPartition> watch;
+  for (const auto& wait : call.waits)
+    if (!wait.done) watch.push_back(wait.tp);
+  if (watch.empty()) {
+    call.done(std::move(call.outcomes));
   } else {
-    std::vector<TopicPartition> watch;
-    waits.resize(targets.size());
-    for (const auto& wait : waits)
-      if (!wait.done) watch.push_back(wait.tp);
-    id = produce_.park(std::make_unique<DelayedProduce>(*this, std::move(outcomes),
-                                                        std::move(waits), std::move(done)),
-                       watch, after_ms(world_.loop.now(), std::max(timeout_ms, 0)));
+    auto waiting = std::make_unique<DelayedProduce>(*this, std::move(call.outcomes),
+                                                    std::move(call.waits), std::move(call.done));
+    produce_.park(std::move(waiting), watch,
+                  after_ms(world_.loop.now(), std::max(call.timeout_ms, 0)));
+    // What was appended before others were opened may have all it waits for.
+    if (call.was_opening)
+      for (const TopicPartition& tp : watch) produce_.check(tp);
   }
   // The producer's answer is queued before what the new records wake.
-  for (const AppendTarget& target : targets) fetch_.check(target.tp);
-  return id;
+  for (const AppendTarget& target : call.targets) fetch_.check(target.tp);
 }
 
 void ReplicaManager::on_durable(const TopicPartition& tp) {

@@ -31,9 +31,14 @@ void Partition::become_follower(const LeaderAndIsrState& state) {
   epoch_start_offset_ = -1;
 }
 
-Appended Partition::append(MutBytes set, Origin origin) {
+Appended Partition::append(MutBytes set, Origin origin, size_t* open_budget) {
   OTTLA_DCHECK(is_leader() && log_ != nullptr);
-  return log_->append_as_leader(set, state_.leader_epoch, origin);
+  return log_->append_as_leader(set, state_.leader_epoch, origin, open_budget);
+}
+
+Appended Partition::append_validated(MutBytes set, Validated validated, Origin origin) {
+  OTTLA_DCHECK(is_leader() && log_ != nullptr);
+  return log_->append_validated(set, std::move(validated), state_.leader_epoch, origin);
 }
 
 size_t Partition::effective_min_isr() const {

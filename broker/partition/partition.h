@@ -50,7 +50,8 @@ class Partition {
   void become_follower(const LeaderAndIsrState& state);
 
   // Appends as leader; the caller then calls advance_hw() when what it waits for is durable.
-  Appended append(MutBytes set, Origin origin);
+  Appended append(MutBytes set, Origin origin, size_t* open_budget);
+  Appended append_validated(MutBytes set, Validated validated, Origin origin);
   // Raises the high watermark to what every in-sync replica has; true when it moved.
   bool advance_hw();
   // Is the smallest in-sync set that acks=all asks for there?

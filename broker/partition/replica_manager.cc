@@ -20,7 +20,8 @@ ReplicaManager::ReplicaManager(rt::World& world, int32_t broker_id, LogManager& 
       logs_(logs),
       listener_(listener),
       produce_(world.loop),
-      fetch_(world.loop) {}
+      fetch_(world.loop),
+      openings_(world) {}
 ReplicaManager::~ReplicaManager() = default;
 
 ErrorCode to_error_code(Refusal refusal) { return static_cast<ErrorCode>(refusal); }

@@ -14,6 +14,7 @@
 
 #include "broker/log/log_manager.h"
 #include "broker/metadata/metadata_image.h"
+#include "broker/partition/opening_lane.h"
 #include "broker/partition/partition.h"
 #include "broker/partition/purgatory.h"
 #include "proto/kafka/leader_and_isr.h"
@@ -32,7 +33,7 @@ class ReplicaListener {
 // One partition of a produce request.
 struct AppendTarget {
   TopicPartition tp;
-  MutBytes records;  // edited in place; must live until the append returned
+  MutBytes records;  // edited in place; must live until the append is done
 };
 struct AppendOutcome {
   kmsg::ErrorCode error = kmsg::ErrorCode::none;
@@ -112,14 +113,14 @@ class ReplicaManager {
   size_t partition_count() const { return partitions_.size(); }
 
   // --- appending. `done` may come from inside the call: at once, or when acks are satisfied.
-  // acks: -1, 0 or 1. The purgatory id (0: done already) is for cancel().
-  Purgatory::Id append(std::vector<AppendTarget> targets, int16_t acks, int32_t timeout_ms,
-                       Origin origin, AppendDone done);
+  // acks: -1, 0 or 1. A client's sets that open to more than a turn of the loop may take are
+  // validated elsewhere first.
+  void append(std::vector<AppendTarget> targets, int16_t acks, int32_t timeout_ms, Origin origin,
+              AppendDone done);
   // --- reading. The same.
   Purgatory::Id read(std::vector<ReadTarget> targets, const ReadParams& params, ReadDone done);
   ReadOutcome read_one(const ReadTarget& target, const ReadParams& params, uint64_t max_bytes,
                        bool min_one_batch);
-  void cancel_append(Purgatory::Id id) { produce_.cancel(id); }
   void cancel_read(Purgatory::Id id) { fetch_.cancel(id); }
 
   // A directory went offline: its partitions answer storage errors from now on.
@@ -131,6 +132,7 @@ class ReplicaManager {
   LogManager& logs() { return logs_; }
   Purgatory& fetch_purgatory() { return fetch_; }
   Purgatory& produce_purgatory() { return produce_; }
+  OpeningLane& openings() { return openings_; }
   ReplicaCounters& counters() { return counters_; }
   int32_t broker_id() const { return broker_id_; }
   void check_invariants() const;
@@ -147,8 +149,11 @@ class ReplicaManager {
   };
   kmsg::ErrorCode apply_one(const std::string& topic, const kmsg::Uuid& topic_id,
                             const kmsg::LeaderAndIsrRequest::LeaderAndIsrPartitionState& state);
-  AppendOutcome append_one(const AppendTarget& target, int16_t acks, Origin origin,
-                           int64_t& wait_hw, int64_t& wait_durable);
+  struct AppendCall;
+  void append_one(AppendCall& call, size_t i, size_t* open_budget, Validated* validated);
+  void note_appended(AppendCall& call, size_t i, Partition& partition, Appended appended);
+  void open_next(std::shared_ptr<AppendCall> call);
+  void finish_append(AppendCall& call);
   std::vector<ReadOutcome> read_all(const std::vector<ReadTarget>& targets,
                                     const ReadParams& params);
   void on_durable(const TopicPartition& tp);
@@ -165,6 +170,7 @@ class ReplicaManager {
   int32_t controller_epoch_ = -1;
   Purgatory produce_;
   Purgatory fetch_;
+  OpeningLane openings_;
   ReplicaCounters counters_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };

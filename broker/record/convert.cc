@@ -5,8 +5,8 @@
 namespace ottla::broker {
 namespace {
 
-// Room a decompressed set may take while it is converted for an old consumer.
-constexpr size_t kMaxConvertedBytes = kMaxOpenedBatchBytes;
+// Room a decompressed batch may take while it is converted for an old consumer; it takes it twice.
+constexpr size_t kMaxConvertedBytes = 64u << 20;
 
 struct BatchFacts {
   compress::Codec codec;

@@ -1,6 +1,8 @@
 #include "broker/record/record_reader.h"
 
 #include "broker/record/legacy.h"
+#include "broker/record/walk.h"
+#include "common/compress/codec.h"
 #include "common/wire/reader.h"
 
 namespace ottla::broker {
@@ -75,6 +77,33 @@ Result<void> each_record(const RawBatch& batch, const std::function<bool(const R
                          size_t max_bytes) {
   if (batch.magic == kMagicV2) return each_v2_record(BatchView(batch.bytes), visit, max_bytes);
   return each_legacy_record(batch, visit, max_bytes);
+}
+
+Result<void> each_timestamp(const RawBatch& raw,
+                            const std::function<bool(int64_t, int64_t)>& visit) {
+  if (raw.magic != kMagicV2)
+    return each_record(
+        raw, [&](const Record& record) { return visit(record.offset, record.timestamp); });
+  BatchView batch(raw.bytes);
+  if (!batch.codec())
+    return fail(Errc::unsupported,
+                "unknown compression type id " + std::to_string(batch.codec_id()));
+  compress::Decompressor decompressor;
+  OTTLA_TRY(decompressor.begin(*batch.codec(), batch.records()));
+  std::optional<Error> broken;
+  auto more = [&]() -> Bytes {
+    if (broken) return {};
+    auto piece = decompressor.next();
+    if (piece) return *piece;
+    broken = std::move(piece.error());
+    return {};
+  };
+  Walked walked = walk_records(batch, more, [&](int64_t offset, int64_t timestamp, bool) {
+    return visit(offset, timestamp);
+  });
+  if (broken) return std::unexpected(std::move(*broken));
+  if (!walked.sound) return fail(Errc::corrupt, "the batch's records do not decode");
+  return {};
 }
 
 Refusal refusal_of(const Error& error) {

@@ -436,6 +436,58 @@ TEST_CASE("a bomb costs one piece of memory and is refused as too large") {
   }
 }
 
+TEST_CASE(
+    "what opens to more than this call may is left as it is, and validated elsewhere the same") {
+  auto wrapper = [](compress::Codec codec) {
+    Buffer set;
+    std::string plain = std::string(2000, 'x');
+    Buffer inner;
+    append_legacy(kMagicV1, {0, 7, TimestampType::create_time, {}, as_bytes(plain), {}}, inner);
+    Buffer squeezed = packed(codec, inner);
+    append_legacy(kMagicV1, {0, 7, TimestampType::create_time, {}, squeezed.bytes(), codec}, set);
+    return set;
+  };
+  struct Case {
+    Buffer set;
+    ValidateRules rules;
+  };
+  std::vector<Case> cases;
+  cases.push_back({simple_batch(100, compress::Codec::gzip), {}});
+  cases.push_back(
+      {simple_batch(100, compress::Codec::zstd), {.target_codec = compress::Codec::lz4}});
+  cases.push_back({wrapper(compress::Codec::gzip), {}});
+  cases.push_back({simple_batch(100, compress::Codec::lz4),
+                   {.timestamp_type = TimestampType::log_append_time}});
+  for (Case& one : cases) {
+    Buffer at_once(one.set.bytes()), before(one.set.bytes());
+    ValidateInput input{
+        .first_offset = 70, .leader_epoch = 4, .now_wall_ms = 9, .topic_partition = "t-0"};
+    auto whole = validate_and_assign(at_once.mutable_bytes(), one.rules, input);
+    REQUIRE(whole.refusal == Refusal::none);
+    input.open_max_bytes = 500;
+    auto left = validate_and_assign(one.set.mutable_bytes(), one.rules, input);
+    CHECK(left.unfinished);
+    CHECK(as_text(one.set.bytes()) == as_text(before.bytes()));
+
+    Validation validation{one.rules, Origin::client, 9, "t-0"};
+    auto later = validation.run(one.set.mutable_bytes());
+    REQUIRE(later.refusal == Refusal::none);
+    reassign(later, one.set.mutable_bytes(), 70, 4);
+    Bytes got = later.replaced ? later.replaced->bytes() : one.set.bytes();
+    Bytes wanted = whole.replaced ? whole.replaced->bytes() : at_once.bytes();
+    CHECK(to_hex(got) == to_hex(wanted));
+    CHECK(later.first_offset == whole.first_offset);
+    CHECK(later.last_offset == whole.last_offset);
+    CHECK(later.offset_of_max_timestamp == whole.offset_of_max_timestamp);
+    CHECK(later.max_timestamp == whole.max_timestamp);
+    CHECK(later.log_append_time_ms == whole.log_append_time_ms);
+    CHECK(later.record_count == whole.record_count);
+  }
+  // What lies as it came is not counted.
+  Buffer plain = simple_batch(100);
+  CHECK_FALSE(validate_and_assign(plain.mutable_bytes(), {}, {.open_max_bytes = 0}).unfinished);
+}
+
 TEST_CASE("record errors are counted all and listed within a bound") {
   BatchBuilder::Options options;
   options.codec = compress::Codec::zstd;

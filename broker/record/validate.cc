@@ -18,6 +18,20 @@ Validated refuse(Refusal refusal, std::string message) {
 
 Validated refuse(const Error& error) { return refuse(refusal_of(error), error.context); }
 
+Validated unfinished(size_t opened_bytes) {
+  Validated out;
+  out.unfinished = true;
+  out.opened_bytes = opened_bytes;
+  return out;
+}
+
+// What passed a bound: this call's, or the one that refuses it.
+Validated over_bound(const ValidateInput& input, size_t max_bytes) {
+  if (input.open_max_bytes < max_bytes) return unfinished(input.open_max_bytes);
+  return refuse(Refusal::message_too_large,
+                fmt::format("a batch decompresses to more than {} bytes", max_bytes));
+}
+
 // Collects what is wrong with single records; one wrong record refuses the batch.
 class RecordChecks {
  public:
@@ -131,18 +145,22 @@ std::optional<Validated> check_header(const BatchView& batch, Origin origin) {
 }
 
 struct Opened {
+  size_t bytes = 0;
   bool sizes_agree = true;
   int64_t max_timestamp = kNoTimestamp;
   bool offsets_consecutive = true;
 };
 
 // Looks at every record.
-std::optional<Validated> check_records(const BatchView& batch, compress::Decompressor& decompressor,
+std::optional<Validated> check_records(const BatchView& batch, const ValidateInput& input,
                                        RecordChecks& checks, Opened& opened) {
+  compress::Decompressor own;
+  compress::Decompressor& decompressor = input.decompressor ? *input.decompressor : own;
+  bool packed = batch.codec_id() != 0;
+  size_t max_bytes = packed ? std::min(kMaxOpenedBytes, input.open_max_bytes) : SIZE_MAX;
   if (auto begun = decompressor.begin(*batch.codec(), batch.records()); !begun)
     return refuse(begun.error());
   std::optional<Validated> broken;
-  size_t bytes = 0;
   auto more = [&]() -> Bytes {
     if (broken) return {};
     auto piece = decompressor.next();
@@ -150,10 +168,9 @@ std::optional<Validated> check_records(const BatchView& batch, compress::Decompr
       broken = refuse(piece.error());
       return {};
     }
-    bytes += piece->size();
-    if (bytes <= kMaxOpenedBytes) return *piece;
-    broken = refuse(Refusal::message_too_large,
-                    fmt::format("a batch decompresses to more than {} bytes", kMaxOpenedBytes));
+    opened.bytes += piece->size();
+    if (opened.bytes <= max_bytes) return *piece;
+    broken = over_bound(input, kMaxOpenedBytes);
     return {};
   };
   int32_t index = 0;
@@ -218,11 +235,13 @@ Validated recompress(const RawBatch& raw, compress::Codec codec, const ValidateR
   BatchBuilder builder(options);
   RecordChecks checks(rules, input, batch.timestamp_type());
   int32_t index = 0;
-  auto read = each_record(raw, [&](const Record& record) {
+  auto visit = [&](const Record& record) {
     checks.check(index++, record.offset, record.timestamp, record.key.has_value());
     append_record(builder, record);
     return true;
-  });
+  };
+  auto read = each_record(raw, visit, std::min(kMaxRebuiltBytes, input.open_max_bytes));
+  if (!read && read.error().code == Errc::too_large) return over_bound(input, kMaxRebuiltBytes);
   if (!read) return refuse(read.error());
   if (auto refused = checks.verdict()) return std::move(*refused);
   return finish_rebuilt(builder, rules, input);
@@ -255,15 +274,14 @@ Validated validate_v2(MutBytes bytes, const ValidateRules& rules, const Validate
 
   RecordChecks checks(rules, input, batch.timestamp_type());
   Opened opened;
-  compress::Decompressor own;
-  if (auto refused =
-          check_records(batch, input.decompressor ? *input.decompressor : own, checks, opened))
-    return std::move(*refused);
+  if (auto refused = check_records(batch, input, checks, opened)) return std::move(*refused);
   if (codec != compress::Codec::none && !opened.offsets_consecutive)
     return refuse(Refusal::unknown_server_error, "the records' offsets do not count up from 0");
   if (!opened.sizes_agree)
     return refuse(Refusal::invalid_record, "a record's size is not that of its fields");
-  return assign_in_place(bytes, rules, input, opened.max_timestamp);
+  Validated out = assign_in_place(bytes, rules, input, opened.max_timestamp);
+  if (codec != compress::Codec::none) out.opened_bytes = opened.bytes;
+  return out;
 }
 
 // One message of magic 0 or 1, alone or inside a wrapper, goes into the new batch.
@@ -321,7 +339,9 @@ std::optional<Validated> append_legacy_batch(const RawBatch& batch, BatchBuilder
     appender.append(view, 0, nullptr);
     return appender.verdict();
   }
-  auto inner = open_wrapper(view, kMaxOpenedBytes);
+  auto inner = open_wrapper(view, std::min(kMaxRebuiltBytes, input.open_max_bytes));
+  if (!inner && inner.error().refusal == Refusal::message_too_large)
+    return over_bound(input, kMaxRebuiltBytes);
   if (!inner) return refuse(inner.error().refusal, inner.error().why);
   if (auto refused = appender.append_inner(view, *inner)) return refused;
   return appender.verdict();
@@ -390,6 +410,26 @@ Validated validate_and_assign(MutBytes set, const ValidateRules& rules,
   if (out.refusal == Refusal::none && rules.timestamp_type == TimestampType::log_append_time)
     out.log_append_time_ms = input.now_wall_ms;
   return out;
+}
+
+Validated Validation::run(MutBytes set) const {
+  ValidateInput input;
+  input.origin = origin;
+  input.now_wall_ms = now_wall_ms;
+  input.topic_partition = topic_partition;
+  return validate_and_assign(set, rules, input);
+}
+
+void reassign(Validated& validated, MutBytes set, int64_t first_offset, int32_t leader_epoch) {
+  if (validated.refusal != Refusal::none || validated.first_offset < 0) return;
+  MutBytes batch =
+      validated.replaced ? validated.replaced->mutable_bytes() : set.first(validated.valid_bytes);
+  int64_t moved = first_offset - validated.first_offset;
+  validated.first_offset += moved;
+  validated.last_offset += moved;
+  validated.offset_of_max_timestamp += moved;
+  set_base_offset(batch, first_offset);
+  set_leader_epoch(batch, leader_epoch);
 }
 
 }  // namespace ottla::broker

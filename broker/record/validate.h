@@ -22,9 +22,10 @@ struct RecordError {
 // Kafka's AppendOrigin: what is demanded of clients is not demanded of our own coordinators.
 enum class Origin { client, coordinator, replication };
 
-// What one batch may decompress to. Kafka has no such bound; this one stands between a bomb and the
-// loop's time, and what memory its conversion for an old consumer would take.
+// What one batch may decompress to. Kafka has no such bound; this one stands between a bomb and
+// everybody's time. What has to be written anew stands decompressed in memory: less of that.
 constexpr size_t kMaxOpenedBytes = kMaxOpenedBatchBytes;
+constexpr size_t kMaxRebuiltBytes = 64u << 20;
 // Record errors that one answer carries; the count in its text is of all.
 constexpr size_t kMaxRecordErrors = 100'000;
 
@@ -45,6 +46,7 @@ struct ValidateInput {
   int64_t now_wall_ms = 0;
   std::string_view topic_partition;                // "topic-0", for messages
   compress::Decompressor* decompressor = nullptr;  // whose memory is used; null: one for this call
+  size_t open_max_bytes = SIZE_MAX;  // a set that decompresses to more is left `unfinished`
 };
 
 struct Validated {
@@ -64,6 +66,9 @@ struct Validated {
   int64_t log_append_time_ms = -1;
   int64_t record_count = 0;
   bool converted = false;  // records were written anew: another format or codec
+  // It opens to more than open_max_bytes: nothing was decided, and nothing of the set changed.
+  bool unfinished = false;
+  size_t opened_bytes = 0;  // what was decompressed for this
 };
 
 // Checks that do not need a log, made when a Produce request arrives: exactly one v2 batch from
@@ -77,5 +82,16 @@ SetCheck check_produce_set(int16_t produce_version, Bytes set);
 // Validates, assigns offsets and leader epoch in place, and converts or recompresses where the
 // topic demands it (magic 0 and 1 always become magic 2).
 Validated validate_and_assign(MutBytes set, const ValidateRules& rules, const ValidateInput& input);
+
+// What an unfinished set needs to be validated elsewhere, by any thread: run() does it all, with
+// offsets from 0 on; reassign() gives the accepted set the offsets and the epoch of its moment.
+struct Validation {
+  ValidateRules rules;
+  Origin origin = Origin::client;
+  int64_t now_wall_ms = 0;
+  std::string topic_partition;
+  Validated run(MutBytes set) const;
+};
+void reassign(Validated& validated, MutBytes set, int64_t first_offset, int32_t leader_epoch);
 
 }  // namespace ottla::broker

@@ -4,6 +4,8 @@
 // produce path pays this per record, so it decodes its varints by hand.
 #pragma once
 
+#include <type_traits>
+
 #include "broker/record/batch_view.h"
 
 namespace ottla::broker {
@@ -173,9 +175,10 @@ bool walk_one(Pieces<More>& pieces, bool strict, RecordHead& head, bool& agree) 
   return true;
 }
 
-// Calls see(offset, timestamp, has_key) for each record; offset counts from the batch's base
-// offset. Not sound when lengths, header counts or the record count do not add up, or when the
-// pieces end too early: `more` knows whether that was a fault of theirs.
+// Calls see(offset, timestamp, has_key) for each record, until it gives false (if it gives
+// anything); offset counts from the batch's base offset. Not sound when lengths, header counts or
+// the record count do not add up, or when the pieces end too early: `more` knows whether that was a
+// fault of theirs.
 template <class More, class See>
 Walked walk_records(const BatchView& batch, More more, See&& see) {
   Pieces<More> pieces{std::move(more)};
@@ -189,7 +192,12 @@ Walked walk_records(const BatchView& batch, More more, See&& see) {
     if (!walked.sound) break;
     int64_t timestamp = append_time ? batch.max_timestamp()
                                     : wrapping_add(batch.base_timestamp(), head.timestamp_delta);
-    see(wrapping_add(batch.base_offset(), head.offset_delta), timestamp, head.has_key);
+    int64_t offset = wrapping_add(batch.base_offset(), head.offset_delta);
+    if constexpr (std::is_void_v<decltype(see(offset, timestamp, head.has_key))>) {
+      see(offset, timestamp, head.has_key);
+    } else if (!see(offset, timestamp, head.has_key)) {
+      return walked;
+    }
   }
   walked.sound = walked.sound && pieces.here() == 0 && !pieces.fill();
   return walked;

@@ -94,7 +94,7 @@ void ClientConnection::on_read(Result<size_t> result) {
     end_ += *result;
     take_frames();
   }
-  work();
+  if (!work_posted_) work();
   if (!over_) read_more();
 }
 
@@ -148,11 +148,18 @@ void ClientConnection::resume() {
 // ------------------------------------------------------------------------------------------
 // working
 
-// Carries out what was read, as long as answers come at once.
+// Carries out what was read, as long as answers come at once, and the turn lasts.
 void ClientConnection::work() {
   if (working_) return;
   working_ = true;
+  Instant began = loop_.now();
+  int done = 0;
   while (!over_ && !in_flight_ && !ahead_.empty() && socket_->unsent_bytes() <= kMaxUnsentBytes) {
+    Instant now = loop_.now();
+    if (done++ == kTurnRequests || now - began > kTurnNs) {
+      post_work();
+      break;
+    }
     Buffer frame = std::move(ahead_.front());
     ahead_.pop_front();
     ahead_bytes_ -= frame.size();
@@ -160,7 +167,7 @@ void ClientConnection::work() {
     in_flight_bytes_ = frame.size();
     ++counters_.requests;
     auto request = std::make_unique<Request>(weak_from_this(), client_, std::move(frame));
-    request->received = loop_.now();
+    request->received = now;
     if (!request->parse_header()) {
       ++counters_.closed_for_garbage;
       log::debug(kLog, "closing: not a request that is spoken here", "peer={}", client_->host);

@@ -65,6 +65,10 @@ class ClientConnection final : public ReplySink,
   static constexpr size_t kMaxAhead = 64;
   static constexpr size_t kMaxAheadBytes = 1u << 20;
   static constexpr uint64_t kMaxUnsentBytes = 256 * 1024;
+  // What one connection may take of a turn of the loop before the others get theirs: so many
+  // requests, no more begun after so long.
+  static constexpr int kTurnRequests = 64;
+  static constexpr int64_t kTurnNs = 1'000'000;
 
   void read_more();
   void on_read(Result<size_t> result);

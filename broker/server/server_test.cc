@@ -23,6 +23,7 @@ struct Server {
     config.max_connections_per_ip = per_ip;
     port.emplace(world, config, figures, [this](RequestPtr request) {
       seen.push_back(request->correlation_id());
+      if (seen.size() == 1) world.loop.post([this] { seen_in_first_turn = seen.size(); });
       if (hold)
         held.push_back(std::move(request));
       else
@@ -40,6 +41,8 @@ struct Server {
   std::optional<ClientPort> port;
   bool hold = false;
   std::vector<int32_t> seen;
+  // What was seen when the turn of the loop ended in which the first was.
+  std::optional<size_t> seen_in_first_turn;
   std::vector<RequestPtr> held;
 };
 
@@ -103,6 +106,15 @@ std::string frame(int32_t correlation_id, size_t padding = 0) {
 }
 
 }  // namespace
+
+TEST_CASE("who asks for much at once leaves the others their part of each turn") {
+  Server server(1);
+  std::string all;
+  for (int32_t i = 0; i < 300; ++i) all += frame(i);
+  Client client(server.sim.add_node("client"), all);
+  REQUIRE(server.sim.run_until([&] { return client.answers().size() == 300; }, kSecond));
+  CHECK(server.seen_in_first_turn.value_or(300) <= 64);
+}
 
 TEST_CASE("pipelined frames of all sizes are answered in their order") {
   for (uint64_t seed = 1; seed <= 20; ++seed) {

@@ -14,11 +14,13 @@ namespace {
 constexpr log::Room kLog{"zk.client_port"};
 constexpr size_t kFirstReadBytes = 4 << 10;
 constexpr size_t kReadBytes = 64 << 10;
-// Frames handed over before what they caused is given out: bounds the answers that pile up.
-constexpr int kFramesAtOnce = 64;
+// What one connection may take of a turn of the loop before the others get theirs: so many frames, no
+// more begun after so long. What they caused is given out then, which bounds the answers that pile up.
+constexpr int kFramesATurn = 64;
+constexpr int64_t kTurnNs = 1'000'000;
 // A connection that has this much unsent is not read from; at the second it is closed, because events
 // of its watches pile up without any request of its own.
-constexpr uint64_t kMaxUnsentBytes = 8 << 20;
+constexpr uint64_t kMaxUnsentBytes = 1 << 20;
 constexpr uint64_t kMaxPiledBytes = 256 << 20;
 constexpr size_t kWordBytes = 4;
 constexpr size_t kTraceMaskBytes = 8;
@@ -48,6 +50,7 @@ struct ClientPort::Client {
   bool held = false;     // in held_
   Instant held_since;    // of the frame that waits; 0: none does
   bool choked = false;   // waits for its own output to drain
+  bool resting = false;  // in resting_: had its part of the turn
   bool closing = false;  // closes when its output is sent
   Instant closing_since;
   bool pipeline_knows = true;
@@ -110,6 +113,7 @@ void ClientPort::accept(std::unique_ptr<rt::Connection> connection) {
 // length alone allocates nothing.
 void ClientPort::read(Client& client) {
   if (client.reading || client.closing || stopped_) return;
+  if (client.held || client.choked || client.resting) return;
   size_t held = client.end - client.begin;
   size_t wanted = std::max(client.in.size(), kFirstReadBytes);
   if (held == 0 && client.in.size() > kReadBytes) wanted = kReadBytes;
@@ -139,7 +143,7 @@ void ClientPort::on_read(ConnId id, Result<size_t> got) {
   bool filled = client->end == client->in.size();
   parse(*client);
   client = find(id);
-  if (client == nullptr || client->closing || client->held || client->choked) return;
+  if (client == nullptr || client->closing || client->held || client->choked || client->resting) return;
   if (filled && client->in.size() < kReadBytes) {
     Buffer next(kReadBytes);
     std::memcpy(next.data(), client->in.data() + client->begin, client->end - client->begin);
@@ -150,12 +154,13 @@ void ClientPort::on_read(ConnId id, Result<size_t> got) {
   read(*client);
 }
 
-// Hands over every whole frame, or stops where the connection or the server has had enough.
+// Hands over every whole frame, or stops where the connection or the server has had enough, or the turn.
 void ClientPort::parse(Client& client) {
-  if (client.parsing) return;
+  if (client.parsing || client.resting) return;
   client.parsing = true;
   ConnId id = client.id;
   int handed_over = 0;
+  Instant began = world_.loop.now();
   while (!client.closing && !stopped_ && client.end - client.begin >= kWordBytes) {
     if (client.fresh && take_word(client)) break;
     const uint8_t* at = client.in.data() + client.begin;
@@ -182,17 +187,46 @@ void ClientPort::parse(Client& client) {
       client.held = true;
       break;
     }
+    if (handed_over == kFramesATurn || (handed_over > 0 && world_.loop.now() - began > kTurnNs)) {
+      rest(client);
+      host_.on_frames_done();
+      if (find(id) == nullptr) return;
+      break;
+    }
+    ++handed_over;
     client.fresh = false;
     client.begin += kWordBytes + static_cast<size_t>(length);
     int64_t waited_ns = client.held_since == Instant{} ? 0 : world_.loop.now() - client.held_since;
     host_.on_client_frame(id, Bytes(at + kWordBytes, static_cast<size_t>(length)), waited_ns / 1'000'000);
-    if (++handed_over % kFramesAtOnce == 0) host_.on_frames_done();
     if (find(id) == nullptr) return;  // it lies in the graveyard
     if (client.connection->unsent_bytes() > kMaxUnsentBytes) break;
   }
   if (client.begin == client.end) client.held_since = {};
   client.parsing = false;
   if (client.connection->unsent_bytes() > kMaxUnsentBytes) client.choked = true;
+}
+
+// Its next frames are handed over in the next turn of the loop.
+void ClientPort::rest(Client& client) {
+  client.resting = true;
+  bool posted = !resting_.empty();
+  resting_.push_back(client.id);
+  if (posted) return;
+  world_.loop.post([this, alive = alive_] {
+    if (*alive) go_on();
+  });
+}
+
+void ClientPort::go_on() {
+  std::vector<ConnId> rested;
+  rested.swap(resting_);
+  for (ConnId id : rested) {
+    Client* client = find(id);
+    if (client == nullptr) continue;
+    client->resting = false;
+    if (!client->choked) parse(*client);
+    if (Client* still = find(id)) read(*still);
+  }
 }
 
 bool ClientPort::take_word(Client& client) {
@@ -246,7 +280,7 @@ void ClientPort::on_drained(ConnId id) {
   parse(*client);
   host_.on_frames_done();
   client = find(id);
-  if (client != nullptr && !client->held && !client->choked) read(*client);
+  if (client != nullptr) read(*client);
 }
 
 void ClientPort::resume() {
@@ -259,7 +293,7 @@ void ClientPort::resume() {
     client->held = false;
     parse(*client);
     client = find(id);
-    if (client != nullptr && !client->held && !client->choked) read(*client);
+    if (client != nullptr) read(*client);
   }
 }
 

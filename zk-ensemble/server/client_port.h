@@ -83,6 +83,8 @@ class ClientPort {
   void read(Client& client);
   void on_read(ConnId id, Result<size_t> got);
   void parse(Client& client);
+  void rest(Client& client);
+  void go_on();
   bool take_word(Client& client);
   void answer_word(Client& client, std::string_view word, Bytes argument);
   void on_drained(ConnId id);
@@ -96,7 +98,8 @@ class ClientPort {
   std::unique_ptr<rt::Listener> listener_;
   std::map<ConnId, std::unique_ptr<Client>> clients_;
   std::map<std::string, int32_t> per_address_;
-  std::vector<ConnId> held_;  // waiting for resume()
+  std::vector<ConnId> held_;     // waiting for resume()
+  std::vector<ConnId> resting_;  // waiting for the next turn
   std::vector<std::unique_ptr<Client>> graveyard_;  // destroyed outside of their own callbacks
   std::unique_ptr<rt::Timer> sweep_timer_;
   ConnId last_id_ = 0;

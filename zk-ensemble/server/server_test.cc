@@ -199,6 +199,50 @@ class Client {
 
 }  // namespace
 
+namespace {
+
+// Counts frames, and how many had come when the turn of the loop ended in which the first did.
+struct CountingHost final : ClientPort::Host {
+  explicit CountingHost(rt::Loop& on) : loop(on) {}
+  void on_client_open(ConnId, const std::string&) override {}
+  void on_client_frame(ConnId, Bytes, int64_t) override {
+    if (++frames == 1) loop.post([this] { in_first_turn = frames; });
+  }
+  void on_client_closed(ConnId) override {}
+  std::string on_word(ConnId, std::string_view, Bytes) override { return {}; }
+  bool accepts_frames(ConnId) override { return true; }
+  bool accepts_length(size_t) override { return true; }
+  void on_frames_done() override {}
+  std::vector<ConnId> without_session() const override { return {}; }
+  rt::Loop& loop;
+  int frames = 0, in_first_turn = 0;
+};
+
+}  // namespace
+
+TEST_CASE("who asks for much at once leaves the others their part of each turn") {
+  rt_asio::AsioRuntime runtime;
+  rt::World world = runtime.world();
+  CountingHost host(world.loop);
+  ClientPort port(world, {.listen_at = {"127.0.0.1", 0}}, host);
+  REQUIRE(port.start());
+  std::unique_ptr<rt::Connection> connection;
+  auto attempt = world.net.connect({"127.0.0.1", port.port()}, [&](auto result) {
+    REQUIRE(result);
+    connection = std::move(*result);
+    wire::Writer frames;
+    for (int i = 0; i < 300; ++i) {
+      frames.i32(1);
+      frames.i8(0);
+    }
+    connection->send(frames.take());
+  });
+  REQUIRE(runtime.run_until([&] { return host.frames == 300; }, kPatienceMs));
+  CHECK(host.in_first_turn > 0);
+  CHECK(host.in_first_turn <= 64);
+  port.close_all();
+}
+
 TEST_CASE("over globalOutstandingLimit who waits for answers does not hold back who does not") {
   ServerConfig config;
   config.global_outstanding_limit = 0;

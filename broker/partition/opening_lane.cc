@@ -1,0 +1,26 @@
+#include "broker/partition/opening_lane.h"
+
+#include <utility>
+
+namespace ottla::broker {
+
+void OpeningLane::run(Fn<void()> work, Fn<void()> done) {
+  waiting_.push_back({std::move(work), std::move(done)});
+  if (!busy_) next();
+}
+
+void OpeningLane::next() {
+  if (waiting_.empty()) return;
+  busy_ = true;
+  Job job = std::move(waiting_.front());
+  waiting_.pop_front();
+  world_.disk.run_blocking(std::move(job.work), [this, alive = std::weak_ptr<int>(alive_),
+                                                 done = std::move(job.done)]() mutable {
+    if (alive.expired()) return;
+    busy_ = false;
+    done();
+    if (!alive.expired() && !busy_) next();
+  });
+}
+
+}  // namespace ottla::broker
