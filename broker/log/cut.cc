@@ -28,6 +28,7 @@ Result<void> PartitionLog::truncate_to(int64_t offset) {
 
 Result<void> PartitionLog::lower_recovery_point(int64_t offset) {
   flush_ceiling_ = std::min(flush_ceiling_, offset);
+  synced_at_start_ = std::min(synced_at_start_, offset);
   if (recovery_point_ <= offset) return {};
   recovery_point_ = offset;
   return on_lowered_ ? on_lowered_() : Result<void>();

@@ -58,9 +58,8 @@ void PartitionLog::start_flush() {
     segment->name_dirty = false;
     steps.push_back(std::move(step));
   }
-  for (auto* small : {&epochs_file_, &metadata_file_}) {
-    if (!*small) continue;
-    steps.push_back({nullptr, {std::exchange(*small, nullptr)}});
+  if (epochs_file_) {
+    steps.push_back({nullptr, {std::exchange(epochs_file_, nullptr)}});
     names = true;
   }
   flushing_ = true;
@@ -98,7 +97,7 @@ void PartitionLog::flush_done(int64_t target, Result<void> result) {
   flushing_file_.reset();
   if (closed_) {
     if (!result && closing_) closing_->result = std::move(result);
-    if (closing_) close_now();
+    if (closing_ && !naming_) close_now();
     return;
   }
   if (!result) {
@@ -145,7 +144,7 @@ void PartitionLog::close(std::function<void(const Result<void>&)> done) {
   closing_->done = std::move(done);
   if (failed_) closing_->result = fail(Errc::io, dir_ + ": the log's disk had failed");
   // What a flush in flight took on itself is sure only when that has ended, and ended well.
-  if (!flushing_) close_now();
+  if (!flushing_ && !naming_) close_now();
 }
 
 void PartitionLog::close_now() {
@@ -163,8 +162,7 @@ void PartitionLog::close_now() {
 
 Result<std::vector<std::shared_ptr<rt::File>>> PartitionLog::files_to_close() {
   std::vector<std::shared_ptr<rt::File>> files;
-  for (auto* small : {&epochs_file_, &metadata_file_})
-    if (*small) files.push_back(std::exchange(*small, nullptr));
+  if (epochs_file_) files.push_back(std::exchange(epochs_file_, nullptr));
   closing_->names = !files.empty();
   if (active().size() > 0) {
     OTTLA_TRY(active().finish_indexes());

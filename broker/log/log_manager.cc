@@ -283,7 +283,7 @@ bool LogManager::has_offline_dir() const {
 Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,
                                                 const std::string& topic_id) {
   if (PartitionLog* log = find(tp)) {
-    if (!topic_id.empty() && log->topic_id().empty()) OTTLA_TRY(log->set_topic_id(topic_id));
+    if (!topic_id.empty() && log->topic_id().empty()) log->set_topic_id(topic_id);
     return log;
   }
   if (stopped_) return fail(Errc::closed, "the logs are closed");
@@ -296,7 +296,8 @@ Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,
   auto create = [&]() -> Result<void> {
     OTTLA_TRY(forget_gone(*dir, tp));
     OTTLA_ASSIGN(log, PartitionLog::open(world_, std::move(options)));
-    return topic_id.empty() ? Result<void>() : log->set_topic_id(topic_id);
+    if (!topic_id.empty()) log->set_topic_id(topic_id);
+    return {};
   };
   if (auto ready = create(); !ready) {
     world_.loop.post([this, dir, error = ready.error(), alive = std::weak_ptr<int>(alive_)] {

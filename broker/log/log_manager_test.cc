@@ -143,11 +143,15 @@ TEST_CASE("a torn partition.metadata is no topic id") {
   TopicPartition tp{"t", 0};
   bench.open();
   REQUIRE(bench.manager->get_or_create(tp, "AAAAAAAAAAAAAAAAAAAAAQ"));
+  auto file = bench.path() / "a" / "t-0" / kPartitionMetadataFile;
+  REQUIRE(bench.runtime.run_until([&] { return std::filesystem::exists(file); }, 10000));
+  bench.open();
+  CHECK(bench.manager->find(tp)->topic_id() == "AAAAAAAAAAAAAAAAAAAAAQ");
   for (const char* text : {"version: 0\ntopic_id: AAAAAAAAAA",
                            "version: 0\ntopic_id: AAAA\x01\x02"
                            "AAAAAAAAAAAAAAAAAAAA",
                            "", "version: 0\nto"}) {
-    std::ofstream(bench.path() / "a" / "t-0" / kPartitionMetadataFile) << text;
+    std::ofstream(file) << text;
     bench.open();
     CHECK(bench.manager->find(tp)->topic_id() == "");
   }

@@ -160,3 +160,34 @@ TEST_CASE("a log that begins above all that a power failure left goes on without
     CHECK(bench.log->leo() == 21);
   }
 }
+
+TEST_CASE("partition.metadata takes its name whole") {
+  LogBench bench;
+  bench.create();
+  bench.log->set_topic_id("AAAAAAAAAAAAAAAAAAAAAQ");
+  auto file = bench.path() / kPartitionMetadataFile;
+  CHECK_FALSE(std::filesystem::exists(file));
+  REQUIRE(bench.until([&] { return std::filesystem::exists(file); }));
+  CHECK(std::filesystem::file_size(file) == 43);
+  CHECK_FALSE(std::filesystem::exists(file.string() + ".tmp"));
+  // A clean end waits for it.
+  bench.log->set_topic_id("AAAAAAAAAAAAAAAAAAAAAg");
+  REQUIRE(bench.close());
+  bench.reopen(true);
+  CHECK(bench.log->topic_id() == "AAAAAAAAAAAAAAAAAAAAAg");
+}
+
+TEST_CASE("with flush.messages a start makes durable what it shows") {
+  for (int64_t flush_messages : {int64_t{1}, INT64_MAX}) {
+    LogBench bench;
+    bench.config.flush_messages = flush_messages;
+    bench.create();
+    for (int i = 0; i < 5; ++i) bench.append(2, 1000);
+    bench.reopen(false, 4);
+    CHECK(bench.log->leo() == 10);
+    CHECK(bench.log->durable_offset() == 4);
+    CHECK(bench.log->shown_offset() == (flush_messages == 1 ? 10 : 4));
+    REQUIRE(bench.log->truncate_to(6));
+    CHECK(bench.log->shown_offset() == (flush_messages == 1 ? 6 : 4));
+  }
+}

@@ -139,6 +139,9 @@ class PartitionLog {
   void set_hw(int64_t hw);  // clamped to [log_start_offset, leo]
   int64_t lso() const;      // first unstable offset, bounded by hw
   int64_t durable_offset() const { return recovery_point_; }
+  // Where records are shown after their sync alone (flush.messages): up to here they may be. With
+  // it a start syncs what it finds, so all that was found counts, before the recovery point moves.
+  int64_t shown_offset() const { return std::max(recovery_point_, synced_at_start_); }
   // Calls `done(true)` on the loop (never from inside this call) once durable_offset() >= offset,
   // or `done(false)` when the log fails first. Does not by itself start a flush.
   void when_durable(int64_t offset, Fn<void(bool)> done);
@@ -170,10 +173,11 @@ class PartitionLog {
   const LogConfig& config() const { return config_; }
   const TopicPartition& tp() const { return tp_; }
   const std::string& dir() const { return dir_; }
-  // Kafka's base64 form; empty when unknown. Setting it writes partition.metadata, which is synced
-  // before anything appended is.
+  // Kafka's base64 form; empty when unknown. Setting it replaces partition.metadata as a whole,
+  // soon: a crash before leaves none, and the next leader's order tells it again. Torn it could
+  // hold another topic's id, and the partition would be refused for ever.
   const std::string& topic_id() const { return topic_id_; }
-  Result<void> set_topic_id(const std::string& topic_id);
+  void set_topic_id(const std::string& topic_id);
   const ProducerState& producers() const { return producers_; }
   void expire_producers(int64_t now_wall_ms);
   int64_t first_segment_base_offset() const;
@@ -239,6 +243,7 @@ class PartitionLog {
 
   // cut.cc
   Result<void> lower_recovery_point(int64_t offset);
+  void name_topic(Result<void> result);
   Result<void> truncate_segments(int64_t offset);
   void set_log_start(int64_t offset);
   void remove_segments(const std::vector<int64_t>& bases);
@@ -273,6 +278,7 @@ class PartitionLog {
   int64_t leo_ = 0;
   int64_t hw_ = 0;
   int64_t recovery_point_ = 0;
+  int64_t synced_at_start_ = 0;  // found by open() and durable by then
   int64_t last_snapshot_offset_ = -1;
 
   // Volatile.
@@ -297,7 +303,8 @@ class PartitionLog {
   int64_t flush_wanted_ = 0;                 // flush until this offset is durable
   int64_t flush_ceiling_ = 0;  // a truncation below a running flush's target lowers it
   // Written, and synced by the next flush.
-  std::shared_ptr<rt::File> epochs_file_, metadata_file_;
+  std::shared_ptr<rt::File> epochs_file_;
+  std::shared_ptr<rt::File> naming_;  // partition.metadata, synced under a temporary name
   std::multimap<int64_t, Fn<void(bool)>> waiters_;
   std::deque<Boundary>
       recent_;  // batches of the active segment's end; tail readers look here first

@@ -48,6 +48,7 @@ class LogRecovery {
     log_.log_start_offset_ = std::max(options_.log_start_offset, log_.segments_.begin()->first);
     log_.recovery_point_ = std::max<int64_t>(options_.recovery_point, 0);
     OTTLA_TRY(options_.clean_shutdown || options_.created_now ? believe() : scan());
+    OTTLA_TRY(sync_names());
     // A log that begins above all it holds (DeleteRecords, then the power failed) goes on there,
     // and in a new segment: within the old one the offsets between would be a gap, and recovery
     // cuts at gaps.
@@ -145,7 +146,8 @@ class LogRecovery {
     }
     auto metadata = rt::read_file(disk_, log_.dir_ + "/" + kPartitionMetadataFile);
     if (metadata) {
-      // Torn when it is not sound: set again by the next leader.
+      // Torn when it is not sound (others than we may write it in place): set again by the next
+      // leader.
       log_.topic_id_ = topic_id_in(*metadata);
     } else if (metadata.error().code != Errc::not_found) {
       return std::unexpected(metadata.error());
@@ -227,18 +229,32 @@ class LogRecovery {
 
   Result<Segment::Recovered> recover_segment(Segment& segment, int64_t point) {
     segment.name_dirty = true;
-    OTTLA_ASSIGN(auto recovered,
-                 segment.recover(point, log_.config_.index_interval_bytes,
-                                 !log_.config_.cleanup_compact,
-                                 [this](const ScannedBatch& batch) { learn_epoch(batch); }));
+    OTTLA_ASSIGN(
+        auto recovered,
+        segment.recover(point, log_.config_.index_interval_bytes, !log_.config_.cleanup_compact,
+                        [this](const ScannedBatch& batch) { learn_epoch(batch); }));
     // The last life may have ended with a sync that failed: what it covered is shown by the kernel,
     // taken for written, and would not be written by the next sync, which moves the recovery point
     // past it all the same. So it is written once more; always where acknowledgements wait for
     // syncs, else unless so much was never synced that the start would take long.
     uint64_t unsynced = segment.size() - std::min(segment.size(), recovered.untrusted_position);
-    if (log_.config_.flush_messages != INT64_MAX || unsynced <= kWriteAgainBytes)
+    bool flushes = log_.config_.flush_messages != INT64_MAX;
+    if (flushes || unsynced <= kWriteAgainBytes)
       OTTLA_TRY(segment.write_again(recovered.untrusted_position));
+    if (flushes && unsynced > 0) {
+      OTTLA_ASSIGN(auto file, segment.file());
+      OTTLA_TRY(file->sync_now());
+      synced_ = true;
+    }
     return recovered;
+  }
+
+  // Where acknowledgements wait for syncs, readers do, too: what a kill left unsynced is shown from
+  // the election on, so it is durable before. Its name has to be, as well.
+  Result<void> sync_names() {
+    if (!synced_) return {};
+    OTTLA_TRY(disk_.sync_dir(log_.dir_));
+    return disk_.sync_dir(rt::parent_of(log_.dir_));
   }
 
   void learn_epoch(const ScannedBatch& batch) {
@@ -282,10 +298,12 @@ class LogRecovery {
   void settle_offsets() {
     log_.recovery_point_ =
         options_.clean_shutdown ? log_.leo_ : std::min(log_.recovery_point_, log_.leo_);
+    bool flushes = log_.config_.flush_messages != INT64_MAX;
+    log_.synced_at_start_ = flushes ? log_.leo_ : log_.recovery_point_;
     log_.hw_ = std::clamp(options_.high_watermark, log_.log_start_offset_, log_.leo_);
     bool changed = log_.epochs_.truncate_from_end(log_.leo_ + 1);
     changed |= log_.epochs_.truncate_from_start(log_.log_start_offset_);
-    bool again = !options_.clean_shutdown && log_.config_.flush_messages != INT64_MAX;
+    bool again = !options_.clean_shutdown && flushes;
     if (changed || epochs_changed_ || again) log_.epochs_changed();
   }
 
@@ -305,6 +323,7 @@ class LogRecovery {
   int64_t newest_snapshot_ = INT64_MAX;
   bool epochs_changed_ = false;
   bool epochs_lost_ = false;
+  bool synced_ = false;          // a segment's bytes, by this recovery
   std::set<int64_t> unindexed_;  // bases of segments without both index files
 };
 
@@ -333,22 +352,38 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(rt::World world, Option
   return log;
 }
 
-Result<void> PartitionLog::set_topic_id(const std::string& topic_id) {
-  if (topic_id == topic_id_) return {};
-  std::string text = "version: 0\ntopic_id: " + topic_id;
-  auto write = [&]() -> Result<void> {
-    OTTLA_ASSIGN(metadata_file_,
-                 world_.disk.open(dir_ + "/" + kPartitionMetadataFile, rt::OpenMode::create));
-    OTTLA_TRY(metadata_file_->truncate(0));
-    return metadata_file_->write_at(0, as_bytes(text));
-  };
-  auto written = write();
-  if (!written) {
-    fail_log(written.error());
-    return written;
-  }
+void PartitionLog::set_topic_id(const std::string& topic_id) {
+  if (topic_id == topic_id_) return;
   topic_id_ = topic_id;
-  return {};
+  auto write = [&]() -> Result<std::shared_ptr<rt::File>> {
+    OTTLA_ASSIGN(auto file, world_.disk.open(dir_ + "/" + kPartitionMetadataFile + ".tmp",
+                                             rt::OpenMode::create));
+    OTTLA_TRY(file->truncate(0));
+    OTTLA_TRY(file->write_at(0, as_bytes("version: 0\ntopic_id: " + topic_id)));
+    return file;
+  };
+  auto file = write();
+  if (!file) {
+    fail_log(file.error());
+    return;
+  }
+  naming_ = std::move(*file);
+  naming_->sync([this, alive = std::weak_ptr<int>(alive_)](Result<void> synced) {
+    if (!alive.expired()) name_topic(std::move(synced));
+  });
+}
+
+// The file is whole and durable: it takes its name, wherever the directory is by now.
+void PartitionLog::name_topic(Result<void> result) {
+  naming_.reset();
+  std::string path = dir_ + "/" + kPartitionMetadataFile;
+  if (result && !failed_) result = world_.disk.rename(path + ".tmp", path);
+  // A directory that went meanwhile is no failing disk.
+  if (!result && result.error().code == Errc::not_found) result = {};
+  if (!result) fail_log(result.error());
+  if (!closed_ || !closing_) return;
+  if (!result) closing_->result = std::move(result);
+  if (!flushing_) close_now();
 }
 
 void PartitionLog::renamed(const std::string& dir) {

@@ -142,7 +142,8 @@ class Trial {
     if ((*log)->dir() != "/other/t-1") return;  // /other was offline when it was made
     other_ = *log;
     if (other_->leo() < other_acknowledged_)
-      fail(fmt::format("t-1: acknowledged up to {}, found up to {}", other_acknowledged_, other_->leo()));
+      fail(fmt::format("t-1: acknowledged up to {}, found up to {}", other_acknowledged_,
+                       other_->leo()));
     other_told_ = 0;
     if (auto sound = other_->check_invariants(); !sound && !faulty_) fail(sound.error().context);
   }
@@ -178,7 +179,8 @@ class Trial {
     other_failed_ = true;
     if (manager_->dirs()[1].online || other_told_ != 1 || manager_->find({"t", 1}) != nullptr ||
         !manager_->is_offline({"t", 1}))
-      fail(fmt::format("/other failed: online={} told {} times", manager_->dirs()[1].online, other_told_));
+      fail(fmt::format("/other failed: online={} told {} times", manager_->dirs()[1].online,
+                       other_told_));
     if (!manager_->dirs()[0].online || manager_->find({"t", 0}) != log_ || log_->failed())
       fail("/other failed, and /data went offline");
   }
@@ -224,13 +226,16 @@ class Trial {
     }
     if (log_->leo() < acknowledged_)
       return fail(fmt::format("acknowledged up to {}, found up to {}", acknowledged_, log_->leo()));
-    if (killed_ && survived + (last_refused_ ? 1 : 0) < history_.size())
+    size_t due = history_.size();
+    while (due > 0 && history_[due - 1].last >= half_cut_) --due;
+    if (killed_ && survived + (last_refused_ ? 1 : 0) < due)
       return fail("a kill without power loss lost records");
     if (log_->leo() < start) return fail("ends before it begins");
     history_.resize(survived);
     floor_ = start_ = start;
     if (!faulty_) verify_timestamps();
     last_refused_ = false;
+    half_cut_ = INT64_MAX;
     killed_ = true;
     verify_producers();
     looked_ = true;
@@ -262,13 +267,20 @@ class Trial {
     int64_t now = sim_.world("b").loop.wall_ms();
     if (!odd_times_) return now;
     switch (prng_.below(8)) {
-      case 0: return 0;
-      case 1: return -1;
-      case 2: return now * 1000;       // microseconds
-      case 3: return now * 1'000'000;  // nanoseconds
-      case 4: return now + prng_.between(0, 86400'000);
-      case 5: return now - prng_.between(0, 86400'000);
-      default: return now;
+      case 0:
+        return 0;
+      case 1:
+        return -1;
+      case 2:
+        return now * 1000;  // microseconds
+      case 3:
+        return now * 1'000'000;  // nanoseconds
+      case 4:
+        return now + prng_.between(0, 86400'000);
+      case 5:
+        return now - prng_.between(0, 86400'000);
+      default:
+        return now;
     }
   }
 
@@ -367,16 +379,25 @@ class Trial {
     int64_t start = log_->log_start_offset();
     if (start < start_) return fail("the log start offset goes back");
     // RetentionKeepsTheYoung, and no more goes by size than is over.
-    bool by_size = config_.retention_bytes >= 0 &&
-                   before >= static_cast<uint64_t>(config_.retention_bytes);
+    bool by_size =
+        config_.retention_bytes >= 0 && before >= static_cast<uint64_t>(config_.retention_bytes);
     for (const Kept& kept : history_) {
       if (kept.base < start_ || kept.last >= start || by_size) continue;
       for (int64_t stamp : kept.timestamps)
         if (stamp >= 0 && (config_.retention_ms < 0 || now - stamp <= config_.retention_ms))
-          return fail(fmt::format("retention took offset {} of {}, it is {}", kept.base, stamp, now));
+          return fail(
+              fmt::format("retention took offset {} of {}, it is {}", kept.base, stamp, now));
     }
     start_ = start;
     forgotten_ = std::max(forgotten_, start_);
+  }
+
+  // A cut that a fault stopped half way: what lies above `to` is there or gone.
+  void cut_failed(int64_t to, int64_t start) {
+    if (!faulty_) return fail("a truncation fails");
+    half_cut_ = std::min(half_cut_, to);
+    acknowledged_ = std::min(acknowledged_, to);
+    start_ = std::max(start_, start);
   }
 
   // A new leader's log parts from ours somewhere, between two batches.
@@ -387,19 +408,21 @@ class Trial {
     if (prng_.chance(0.1)) {
       to = log_->leo() + prng_.between(0, 100);
       auto done = log_->truncate_fully_and_start_at(to);
-      if (!done) return faulty_ ? void() : fail("truncate: " + done.error().context);
+      if (!done || log_->failed()) return cut_failed(0, to);
       history_.clear();
       start_ = floor_ = to;
       forget_sequences();
     } else {
       auto done = log_->truncate_to(to);
-      if (!done) return faulty_ ? void() : fail("truncate: " + done.error().context);
+      if (!done || log_->failed()) return cut_failed(to, start_);
       while (!history_.empty() && history_.back().last >= to) history_.pop_back();
     }
     acknowledged_ = std::min(acknowledged_, log_->leo());
     hw_ = std::min(hw_, log_->leo());
     if (log_->leo() > to) return fail(fmt::format("truncated to {}, ends at {}", to, log_->leo()));
-    if (!history_.empty() && history_.back().last + 1 != log_->leo())
+    bool whole = history_.empty() || history_.back().last < start_ ||
+                 history_.back().last + 1 == log_->leo();
+    if (!whole)
       return fail(fmt::format("truncated to {}: ends at {}, a batch ends at {}", to, log_->leo(),
                               history_.back().last));
     verify_producers();
@@ -513,6 +536,7 @@ class Trial {
   bool other_failed_ = false;
   int other_told_ = 0;
   int64_t other_acknowledged_ = 0;
+  int64_t half_cut_ = INT64_MAX;
   bool trims_ = false, odd_times_ = false, follows_ = false;
   // Where the log begins now, and where it began at the last start: a crash may undo a raise.
   int64_t start_ = 0, floor_ = 0;

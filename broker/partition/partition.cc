@@ -52,9 +52,8 @@ bool Partition::advance_hw() {
   if (!is_leader() || log_ == nullptr || !has_min_isr()) return false;
   int64_t everywhere = log_->leo();
   // Where every record waits for its flush, none is seen before: not either when an earlier one's
-  // flush ends. What was there at the election is older than this broker's promises.
-  if (log_->config().flush_messages <= 1)
-    everywhere = std::min(everywhere, std::max(hw_at_election_, log_->durable_offset()));
+  // flush ends.
+  if (log_->config().flush_messages <= 1) everywhere = std::min(everywhere, log_->shown_offset());
   for (int32_t replica : state_.isr) {
     auto follower = follower_leo_.find(replica);
     if (follower != follower_leo_.end()) everywhere = std::min(everywhere, follower->second);

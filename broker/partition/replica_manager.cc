@@ -51,6 +51,11 @@ kmsg::LeaderAndIsrResponse ReplicaManager::apply(const kmsg::LeaderAndIsrRequest
     error.error_code = refused;
     if (refused != ErrorCode::none) return error;
     error.error_code = apply_one(topic, id, state);
+    if (error.error_code != ErrorCode::none &&
+        error.error_code != ErrorCode::stale_controller_epoch)
+      log::warn(kLog, "the controller's order is refused",
+                "partition={}-{} leader={} leader_epoch={} error={}", topic, state.partition_index,
+                state.leader, state.leader_epoch, kmsg::error_name(error.error_code));
     touched.push_back({topic, state.partition_index});
     return error;
   };
@@ -73,7 +78,8 @@ kmsg::LeaderAndIsrResponse ReplicaManager::apply(const kmsg::LeaderAndIsrRequest
 namespace {
 // The controller checked it; a request that only says that it is the controller's did not.
 bool names_a_directory(std::string_view topic) {
-  constexpr std::string_view kLegal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  constexpr std::string_view kLegal =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   return !topic.empty() && topic.size() <= 249 && topic != "." && topic != ".." &&
          topic.find_first_not_of(kLegal) == std::string_view::npos;
 }
@@ -82,7 +88,8 @@ bool names_a_directory(std::string_view topic) {
 ErrorCode ReplicaManager::apply_one(
     const std::string& topic, const kmsg::Uuid& topic_id,
     const kmsg::LeaderAndIsrRequest::LeaderAndIsrPartitionState& state) {
-  if (!names_a_directory(topic) || state.partition_index < 0) return ErrorCode::invalid_topic_exception;
+  if (!names_a_directory(topic) || state.partition_index < 0)
+    return ErrorCode::invalid_topic_exception;
   TopicPartition tp{topic, state.partition_index};
   if (logs_.is_offline(tp)) return ErrorCode::kafka_storage_error;
   bool is_replica = false;
@@ -95,10 +102,11 @@ ErrorCode ReplicaManager::apply_one(
     return ErrorCode::inconsistent_topic_id;
   if (known != nullptr && state.leader_epoch <= known->leader_epoch()) {
     // Only a missing topic id may still be learnt.
-    if (state.leader_epoch == known->leader_epoch() && !id_text.empty() &&
-        known->log()->topic_id().empty())
-      return known->log()->set_topic_id(id_text) ? ErrorCode::none : ErrorCode::kafka_storage_error;
-    return ErrorCode::stale_controller_epoch;
+    if (state.leader_epoch != known->leader_epoch() || id_text.empty() ||
+        !known->log()->topic_id().empty())
+      return ErrorCode::stale_controller_epoch;
+    known->log()->set_topic_id(id_text);
+    return ErrorCode::none;
   }
   if (state.leader_epoch < 0) return ErrorCode::stale_controller_epoch;
   if (!is_replica) return ErrorCode::unknown_topic_or_partition;
@@ -115,8 +123,7 @@ ErrorCode ReplicaManager::apply_one(
   }
   if (!id_text.empty() && !(*log)->topic_id().empty() && (*log)->topic_id() != id_text)
     return ErrorCode::inconsistent_topic_id;
-  if (!id_text.empty() && (*log)->topic_id().empty() && !(*log)->set_topic_id(id_text))
-    return ErrorCode::kafka_storage_error;
+  if (!id_text.empty()) (*log)->set_topic_id(id_text);
   if (known == nullptr)
     known =
         partitions_.emplace(tp, std::make_unique<Partition>(tp, broker_id_)).first->second.get();

@@ -323,7 +323,9 @@ void Consumer::on_fetched(const kmsg::FetchResponse& response,
       TopicPartition tp{topic.topic, partition.partition_index};
       if (partition.error_code != ErrorCode::none) {
         last_error_ = partition.error_code;
-        if (!is_passing(last_error_)) return unexpected("Fetch", last_error_);
+        if (!is_passing(last_error_))
+          return unexpected(fmt::format("Fetch of {} at {}", tp.to_string(), position_[tp]).c_str(),
+                            last_error_);
         pause = true;
         continue;
       }

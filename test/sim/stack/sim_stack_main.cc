@@ -3,10 +3,12 @@
 // fail; then the faults stop, everybody must finish in bounded time, and everything that was
 // acknowledged must be there.
 //
-//   sim_stack [--seed S] [--seeds N] [--twice] [--ends [--call N]] [--lying-sync | --no-flush] [--trace] [--log]
+//   sim_stack [--seed S] [--seeds N] [--twice] [--ends [--call N]] [--lying-sync | --no-flush]
+//   [--trace] [--log]
 // N seeds from S on; without --seed fresh ones.
 //
-// --ends: of each seed's short story without faults, a server is asked to end after every so many events
+// --ends: of each seed's short story without faults, a server is asked to end after every so many
+// events
 // (--call N: after so many alone), the broker's start among them.
 // --twice: each seed runs twice and must give the same trace. --lying-sync: the broker's disk does
 // not sync; --no-flush: the broker acknowledges records without waiting for its disk, though power
@@ -51,7 +53,10 @@ class Run {
  public:
   // end_after: of a short story without faults; a server is asked to end after so many events.
   Run(uint64_t seed, Sabotage sabotage, bool trace, std::optional<uint64_t> end_after = {})
-      : sabotage_(sabotage), end_after_(end_after), prng_(seed * 0x9e3779b97f4a7c15 + 3), simulator_(seed) {
+      : sabotage_(sabotage),
+        end_after_(end_after),
+        prng_(seed * 0x9e3779b97f4a7c15 + 3),
+        simulator_(seed) {
     if (trace)
       simulator_.on_trace([](std::string_view line) {
         std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
@@ -103,7 +108,9 @@ class Run {
   // ------------------------------------------------------------------------------------- servers
   void start_ensemble(rt::World world) {
     auto loaded = zk::load_config(
-        "dataDir=/data\nclientPort=2181\ntickTime=500\npreAllocSize=64\nmaxClientCnxns=0\nadmin.enableServer=false\n",
+        "dataDir=/"
+        "data\nclientPort=2181\ntickTime=500\npreAllocSize=64\nmaxClientCnxns=0\nadmin."
+        "enableServer=false\n",
         "sim.cfg");
     loaded->config.snap_count = 200;
     ensemble_ = std::make_unique<zk::Server>(world, loaded->config);
@@ -285,10 +292,26 @@ class Run {
       return simulator_.reset_connections("broker", prng_.chance(0.5) ? "zk" : some_client());
     if (dice < 88) return consumers_[prng_.below(consumers_.size())]->vanish();
     if (dice < 95 && flushes_) return break_disk();
-    if (dice < 97)
+    if (dice < 96)
       return simulator_.set_wall_skew(prng_.chance(0.5) ? "broker" : "zk",
                                       prng_.between(-7200'000, 7200'000));
+    if (dice < 97)
+      return simulator_.set_clock_drift(prng_.chance(0.5) ? "broker" : "zk",
+                                        prng_.between(-50'000, 50'000));
+    if (dice < 99) return stand_still();
     stop_ensemble_and_broker();
+  }
+
+  // Longer than the session lives, sometimes: the broker wakes up as one that was given up (rows
+  // 13, 15, 29).
+  void stand_still() {
+    uint64_t who = prng_.below(10);
+    simulator_.pause(who < 6   ? "broker"
+                     : who < 8 ? "zk"
+                               : some_client(),
+                     prng_.between(1, 3 * session_timeout_ms_) * kMs);
+    if (prng_.chance(0.3)) return;
+    pass(prng_.between(1, 3 * session_timeout_ms_));
   }
 
   void stop_broker(bool power) {
@@ -312,12 +335,13 @@ class Run {
     stop_broker(false);
   }
 
-  // A server is asked to end, as SIGTERM does it; then its process is gone, or its machine: what is closed is
-  // durable. Standalone: the broker first, then its ensemble.
+  // A server is asked to end, as SIGTERM does it; then its process is gone, or its machine: what is
+  // closed is durable. Standalone: the broker first, then its ensemble.
   void clean_end() {
     uint64_t end = simulator_.events() + *end_after_;
     simulator_.run_until(
-        [&] { return simulator_.events() >= end || history_.violation() || everybody_is_done(); }, 60'000 * kMs);
+        [&] { return simulator_.events() >= end || history_.violation() || everybody_is_done(); },
+        60'000 * kMs);
     outcome_.ended = simulator_.events() >= end && !history_.violation();
     if (!outcome_.ended) return;
     observe();
@@ -342,7 +366,9 @@ class Run {
     // What the loop still holds for it is carried out in between.
     simulator_.run_until([&] { return done || history_.violation(); }, kEndMaxMs * kMs);
     if (history_.violation()) return;
-    if (!done) return history_.violated("EndsCleanly", "the broker did not end in time: " + broker_->describe());
+    if (!done)
+      return history_.violated("EndsCleanly",
+                               "the broker did not end in time: " + broker_->describe());
     bool loaded = broker_->replicas() != nullptr;
     broker_down(power);
     broker_is_over_ = false;
@@ -358,7 +384,8 @@ class Run {
     bool done = false;
     ensemble_->shutdown([&done] { done = true; });
     simulator_.run_until([&] { return done || history_.violation(); }, kEndMaxMs * kMs);
-    if (!done && !history_.violation()) history_.violated("EndsCleanly", "the ensemble did not end in time");
+    if (!done && !history_.violation())
+      history_.violated("EndsCleanly", "the ensemble did not end in time");
     ensemble_down();
   }
 
@@ -450,7 +477,8 @@ class Run {
   }
 
   bool everybody_is_done() {
-    if (!broker_ || broker_->state() != broker::BrokerState::running || !admin_->finished()) return false;
+    if (!broker_ || broker_->state() != broker::BrokerState::running || !admin_->finished())
+      return false;
     for (const auto& producer : producers_)
       if (!producer->finished()) return false;
     for (const auto& tp : history_.partitions()) {
@@ -546,7 +574,8 @@ class Run {
   int64_t segment_bytes_ = 20'000;
   std::unique_ptr<zk::Server> ensemble_;
   std::unique_ptr<broker::Broker> broker_;
-  bool broker_is_over_ = false, stopping_ = false, cut_off_ = false, started_calm_ = false, calm_ = false, disk_fails_ = false;
+  bool broker_is_over_ = false, stopping_ = false, cut_off_ = false, started_calm_ = false,
+       calm_ = false, disk_fails_ = false;
   std::map<std::pair<std::string, int32_t>, int64_t> hw_;
   std::unique_ptr<test::Admin> admin_;
   std::vector<std::unique_ptr<test::Producer>> producers_;
@@ -622,8 +651,9 @@ int ends(const Arguments& arguments) {
       reached = outcome.ended && !arguments.call;
       ended += outcome.ended ? 1 : 0;
       if (!outcome.violation) continue;
-      fmt::print("seed {} end after event {}: {}: {}\nrepeat: sim_stack --ends --seed {} --call {}\n", seed, after,
-                 outcome.violation->invariant, outcome.violation->what, seed, after);
+      fmt::print(
+          "seed {} end after event {}: {}: {}\nrepeat: sim_stack --ends --seed {} --call {}\n",
+          seed, after, outcome.violation->invariant, outcome.violation->what, seed, after);
       return 1;
     }
   }
@@ -662,7 +692,8 @@ int main(int argc, char** argv) {
       arguments.log = true;
     } else {
       fmt::print(stderr,
-                 "usage: sim_stack [--seed S] [--seeds N] [--twice] [--ends [--call N]] [--lying-sync | --no-flush] "
+                 "usage: sim_stack [--seed S] [--seeds N] [--twice] [--ends [--call N]] "
+                 "[--lying-sync | --no-flush] "
                  "[--trace] [--log]\n");
       return 2;
     }
