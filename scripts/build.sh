@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds one preset; `release` is also installed into dist/, `asan` and `tsan` into build/PRESET/dist.
-#   scripts/build.sh [release|dev|asan|tsan|fuzz] [target...]
+#   scripts/build.sh [release|dev|asan|tsan|coverage|fuzz] [target...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}

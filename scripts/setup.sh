@@ -2,6 +2,7 @@
 # Installs what Ottla is built, run and tested with, from Debian 12's packages alone.
 #   scripts/setup.sh            what the build and the quickstart need
 #   scripts/setup.sh --tests    also the clients and peers of the test suite
+#   scripts/setup.sh --coverage also the tools of scripts/coverage.sh
 #   scripts/setup.sh --runtime  only what a finished dist/ runs with
 #   scripts/setup.sh --print    only says what would be installed
 set -euo pipefail
@@ -19,6 +20,7 @@ build=(
 )
 quickstart=(kcat)
 tests=(python3 python3-kafka python3-confluent-kafka python3-lz4 python3-snappy python3-kazoo zookeeper zookeeper-bin procps)
+coverage=(llvm-19)                      # llvm-profdata-19, llvm-cov-19
 
 runtime=(libspdlog1.10 libfmt9 liblz4-1 libsnappy1v5 libzstd1 zlib1g libssl3 librdkafka1 libzookeeper-mt2 libstdc++6)
 
@@ -27,9 +29,10 @@ print=
 for arg in "$@"; do
   case "$arg" in
     --tests) wanted+=("${tests[@]}") ;;
+    --coverage) wanted+=("${coverage[@]}") ;;
     --runtime) wanted=("${runtime[@]}") ;;
     --print) print=1 ;;
-    -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "setup.sh: unknown argument $arg (try --help)" >&2; exit 2 ;;
   esac
 done

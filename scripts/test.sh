@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole suite from a bare clone: set-up, build, unit tests, simulation, real clients.
 #   scripts/test.sh            what CI runs (about 15 minutes on 2 cores the first time)
-#   scripts/test.sh --full     also the sanitizer builds, long simulations and fuzzing
+#   scripts/test.sh --full     also the sanitizer builds, long simulations, fuzzing and coverage
 #   scripts/test.sh -L unit    passes ctest's own arguments on
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,4 +41,6 @@ if [ -n "$full" ]; then
     [ -d "test/fuzz/corpus/$name" ] && cp test/fuzz/corpus/"$name"/* "$corpus"
     "build/fuzz/test/fuzz/${fuzzer/%$name/fuzz_$name}" -max_total_time=60 -rss_limit_mb=2048 -artifact_prefix=build/fuzz/ "$corpus"
   done
+  scripts/setup.sh --coverage
+  scripts/coverage.sh
 fi

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint32_t kPolynomial = 0x82f63b78;  // Castagnoli, bit-reflected
 
-constexpr std::array<std::array<uint32_t, 256>, 8> make_tables() {
+consteval std::array<std::array<uint32_t, 256>, 8> make_tables() {
   std::array<std::array<uint32_t, 256>, 8> tables{};
   for (uint32_t i = 0; i < 256; ++i) {
     uint32_t crc = i;
@@ -44,7 +44,7 @@ uint32_t update_table(uint32_t crc, const uint8_t* at, size_t size) {
 #if defined(__x86_64__)
 // Advances a CRC over kLane zero bytes: linear, so four table look-ups do it.
 constexpr size_t kLane = 1024;
-constexpr std::array<std::array<uint32_t, 256>, 4> make_shift() {
+consteval std::array<std::array<uint32_t, 256>, 4> make_shift() {
   std::array<std::array<uint32_t, 256>, 4> shift{};
   for (size_t byte = 0; byte < 4; ++byte) {
     std::array<uint32_t, 8> bits{};
@@ -59,7 +59,7 @@ constexpr std::array<std::array<uint32_t, 256>, 4> make_shift() {
   }
   return shift;
 }
-const auto kShift = make_shift();
+constexpr auto kShift = make_shift();
 uint32_t shift_lane(uint32_t crc) {
   return kShift[0][crc & 0xff] ^ kShift[1][(crc >> 8) & 0xff] ^ kShift[2][(crc >> 16) & 0xff] ^
          kShift[3][crc >> 24];
@@ -102,6 +102,9 @@ uint32_t crc32c(Bytes bytes, uint32_t seed) {
 #if defined(__x86_64__)
   if (kHardware) return ~update_hw(~seed, bytes.data(), bytes.size());
 #endif
+  return crc32c_by_tables(bytes, seed);
+}
+uint32_t crc32c_by_tables(Bytes bytes, uint32_t seed) {
   return ~update_table(~seed, bytes.data(), bytes.size());
 }
 

@@ -22,7 +22,18 @@ constexpr Key<Sample> kKeys[] = {
      &Sample::codec},
     {{.name = "dirs", .type = Type::list, .default_text = "/tmp/a"}, &Sample::dirs},
     {{.name = "limit.ms", .type = Type::int64}, &Sample::limit_ms},
-    {{.name = "ratio", .type = Type::float64, .default_text = "0.5", .min = 0, .max = 1}, &Sample::ratio},
+    {{.name = "ratio", .type = Type::float64, .default_text = "0.5", .min = 0, .max = 1},
+     &Sample::ratio},
+    {{.name = "small", .type = Type::int16}},
+    {{.name = "least", .type = Type::int64, .default_text = "1", .min = 1}},
+    {{.name = "most", .type = Type::int32, .default_text = "1", .max = 9}},
+    {{.name = "kinds", .type = Type::list, .default_text = "", .one_of = "a,b"}},
+    {{.name = "secret", .type = Type::password, .min = 0}},
+    {{.name = "class", .type = Type::class_name, .one_of = "X"}},
+    {{.name = "even",
+      .default_text = "ab",
+      .valid = [](std::string_view t) { return t.size() % 2 == 0; },
+      .valid_text = "of even length"}},
     {{.name = "later", .type = Type::int32, .default_text = "1"}},
 };
 Result<std::vector<std::string>> load_text(std::string_view text, Sample& sample) {
@@ -45,6 +56,31 @@ TEST_CASE("properties follow the Java grammar") {
   CHECK(p->get("g") == "");
   CHECK(p->find("a")->line == 10);
   CHECK_FALSE(Properties::parse("a=\\u00g0", "t"));
+  CHECK(Properties::parse("a=\\u00", "t").error().context ==
+        "t: line 1: \\u must be followed by four hex digits");
+}
+
+TEST_CASE("properties: escapes, pairs, continuations in odd places") {
+  auto value = [](std::string_view text) {
+    auto parsed = Properties::parse(std::string("k=") + std::string(text), "t");
+    if (!parsed) return std::string("(error)");
+    return parsed->get("k").value_or("(none)");
+  };
+  CHECK(value("\\n\\r\\f\\x\\=") == "\n\r\fx=");
+  CHECK(value("\\u00e9") == "\xc3\xa9");
+  CHECK(value("\\u20AC") == "\xe2\x82\xac");
+  CHECK(value("\\ud83d\\ude00") == "\xf0\x9f\x98\x80");
+  CHECK(value("\\ud83d\\u0041") ==
+        "?A");  // half a pair stands for nothing, what follows for itself
+  CHECK(value("\\ude00") == "?");
+  CHECK(value("\\ud83d\\u00") == "(error)");
+  CHECK(value("a\\") == "a");
+  CHECK(value("a\\\r\n  b") == "ab");
+  auto p = Properties::parse("key \\\n  = \\\n  v\nother\\\n name=w\n\\\n x=y", "t");
+  REQUIRE(p);
+  CHECK(p->get("key") == "v");
+  CHECK(p->get("othername") == "w");
+  CHECK_FALSE(p->get("missing"));
 }
 
 TEST_CASE("a table gives defaults, values and warnings") {
@@ -71,4 +107,52 @@ TEST_CASE("a wrong value is one line that says where, what and what is allowed")
         "x.properties:1: codec=zip: must be one of none,lz4");
   CHECK(load_text("ratio=2", sample).error().context ==
         "x.properties:1: ratio=2: must be a number from 0 to 1");
+  CHECK(load_text("port=+7x", sample).error().context ==
+        "x.properties:1: port=+7x: must be an integer from 0 to 65535");
+  CHECK(load_text("small=32768", sample).error().context ==
+        "x.properties:1: small=32768: must be an integer from -32768 to 32767");
+  CHECK(load_text("limit.ms=9223372036854775808", sample).error().context ==
+        "x.properties:1: limit.ms=9223372036854775808: must be an integer");
+  CHECK(load_text("least=0", sample).error().context ==
+        "x.properties:1: least=0: must be an integer of at least 1");
+  CHECK(load_text("most=10", sample).error().context ==
+        "x.properties:1: most=10: must be an integer of at most 9");
+  CHECK(load_text("ratio=nan", sample).error().context ==
+        "x.properties:1: ratio=nan: must be a number from 0 to 1");
+  CHECK(load_text("kinds=a,c", sample).error().context ==
+        "x.properties:1: kinds=a,c: must be a comma-separated list, each one of a,b");
+  CHECK(load_text("class=Y", sample).error().context ==
+        "x.properties:1: class=Y: must be one of X");
+  CHECK(load_text("even=abc", sample).error().context ==
+        "x.properties:1: even=abc: must be of even length");
+}
+
+TEST_CASE("values as users write them") {
+  Sample sample;
+  REQUIRE(load_text("port=+7\nenabled=FALSE\nkinds= b , a\nclass=X\nratio=1\ndirs=\n", sample));
+  CHECK(sample.port == 7);
+  CHECK_FALSE(sample.enabled);
+  CHECK(sample.ratio == 1);
+  CHECK(sample.dirs.empty());
+  KeyInfo secret{.name = "secret", .type = Type::password};
+  CHECK(fault_line({"secret", "hunter2", "a line", 0}, secret, "no") ==
+        "a line: secret=[hidden]: no");
+  CHECK(std::get<std::string>(*parse_value(secret, " x ")) == " x ");
+}
+
+TEST_CASE("the rows make their own document") {
+  std::string text = markdown(std::span<const Key<Sample>>(kKeys));
+  auto has = [&](const char* row) { return text.find(row) != std::string::npos; };
+  CHECK(has("| port | INT | 9092 | an integer from 0 to 65535 |  |\n"));
+  CHECK(has("| dirs | LIST | /tmp/a | a comma-separated list |  |\n"));
+  CHECK(has("| limit.ms | LONG | null | an integer |  |\n"));
+  CHECK(
+      has("| kinds | LIST | (empty) | a comma-separated list, each one of a,b | "
+          " (accepted, no effect yet) |\n"));
+  CHECK(has("| secret | PASSWORD | null | a string |"));
+  CHECK(has("| class | CLASS | null | one of X |"));
+  CHECK(has("| ratio | DOUBLE | 0.5 | a number from 0 to 1 |"));
+  CHECK(has("| enabled | BOOLEAN | true | true or false |"));
+  CHECK(has("| small | SHORT | null | an integer from -32768 to 32767 |"));
+  CHECK(has("| codec | STRING | none | one of none,lz4 |"));
 }

@@ -124,11 +124,16 @@ class Parser {
     }
     OTTLA_ASSIGN(uint32_t code, hex4());
     if (code >= 0xd800 && code < 0xdc00 && text_.substr(at_, 2) == "\\u") {
+      size_t second = at_;
       at_ += 2;
       OTTLA_ASSIGN(uint32_t low, hex4());
-      code = 0x10000 + ((code - 0xd800) << 10) + ((low - 0xdc00) & 0x3ff);
+      if (low >= 0xdc00 && low < 0xe000)
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+      else
+        at_ = second;  // no pair: an escape of its own
     }
-    append_utf8(out, code);
+    // Half a pair has no UTF-8; Java writes it so too.
+    append_utf8(out, code >= 0xd800 && code < 0xe000 ? '?' : code);
     return {};
   }
 

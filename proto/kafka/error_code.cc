@@ -248,7 +248,7 @@ constexpr Row kRows[] = {
     {127, "VOTER_NOT_FOUND", "The voter is not part of the set of voters."},
 };
 
-constexpr bool dense() {
+consteval bool dense() {
   for (size_t i = 0; i < std::size(kRows); ++i)
     if (kRows[i].code != static_cast<int16_t>(i) - 1) return false;
   return true;

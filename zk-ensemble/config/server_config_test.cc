@@ -95,6 +95,26 @@ TEST_CASE("zoo.cfg: more than one voter is refused, one is standalone") {
   REQUIRE(one);
   CHECK(one->config.client_port == 2199);
   CHECK(one->config.client_port_address == "127.0.0.1");
+  CHECK(load_config("dataDir=/d\nserver.1=a:2888:3888;2199\n", "z")->config.client_port == 2199);
+  CHECK(fault("dataDir=/d\nserver.1=a:2888:3888;h:x\n") ==
+        "zoo.cfg: server.N: client port \"x\": must be an integer from 1 to 65535");
+  CHECK(fault(std::string(kLeast) + "server.1=a:1:2\nserver.2=b:1:2:observer\n")
+            .find("1 observers but 1 voter") != std::string::npos);
+  CHECK(fault(std::string(kLeast) + "dynamicConfigFile=/x\n").find("quorum") != std::string::npos);
+  CHECK(fault(std::string(kLeast) + "standaloneEnabled=false\n").find("quorum") != std::string::npos);
+}
+
+TEST_CASE("zoo.cfg: directories without trailing slashes; Prometheus on demand") {
+  auto loaded = load_config(
+      "dataDir=/d//\ndataLogDir=/l/\nclientPort=1\n"
+      "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\n",
+      "z");
+  REQUIRE(loaded);
+  CHECK(loaded->config.data_dir == "/d");
+  CHECK(loaded->config.data_log_dir == "/l");
+  CHECK(loaded->config.metrics_enabled());
+  CHECK_FALSE(load_config(kLeast, "z")->config.metrics_enabled());
+  CHECK(load_config("dataDir=/\nclientPort=1\n", "z")->config.data_dir == "/");
 }
 
 TEST_CASE("zoo.cfg: system properties with and without prefix, the file wins") {
@@ -104,6 +124,9 @@ TEST_CASE("zoo.cfg: system properties with and without prefix, the file wins") {
   CHECK(loaded->config.snap_count == 7);
   CHECK(loaded->config.force_sync == "no");
   CHECK(loaded->config.jute_max_buffer == 99);
+  CHECK(load_config(kLeast, "z", {"=x"}).error().context == "-D=x: must be KEY=VALUE");
+  CHECK(load_config(kLeast, "z", {"zookeeper.digest.enabled"}).error().context.find("true or false") !=
+        std::string::npos);
 }
 
 TEST_CASE("command line: port and directory") {

@@ -12,28 +12,28 @@ using K = Key<ServerConfig>;
 constexpr const char* kYesNo = "yes,no";
 constexpr int64_t kInt32Max = INT32_MAX;
 
-constexpr config::KeyInfo number(const char* name, const char* fallback, int64_t min, int64_t max,
+consteval config::KeyInfo number(const char* name, const char* fallback, int64_t min, int64_t max,
                                  const char* doc) {
   return {.name = name, .type = max > kInt32Max ? Type::int64 : Type::int32, .default_text = fallback,
           .min = min, .max = max, .doc = doc};
 }
-constexpr config::KeyInfo text(const char* name, const char* fallback, const char* doc,
+consteval config::KeyInfo text(const char* name, const char* fallback, const char* doc,
                                const char* one_of = nullptr) {
   return {.name = name, .type = Type::string, .default_text = fallback, .one_of = one_of, .doc = doc};
 }
-constexpr config::KeyInfo flag(const char* name, const char* fallback, const char* doc) {
+consteval config::KeyInfo flag(const char* name, const char* fallback, const char* doc) {
   return {.name = name, .type = Type::boolean, .default_text = fallback, .doc = doc};
 }
-constexpr config::KeyInfo real(const char* name, const char* fallback, const char* doc) {
+consteval config::KeyInfo real(const char* name, const char* fallback, const char* doc) {
   return {.name = name, .type = Type::float64, .default_text = fallback, .min = 0, .max = kInt32Max, .doc = doc};
 }
-constexpr config::KeyInfo compression(const char* name, const char* doc) {
+consteval config::KeyInfo compression(const char* name, const char* doc) {
   return {.name = name, .type = Type::string, .default_text = "",
           .valid = [](std::string_view method) { return method.empty() || method == "gz" || method == "snappy"; },
           .valid_text = "gz, snappy or empty", .doc = doc};
 }
 // Known by name only.
-constexpr K later(const char* name, const char* fallback = nullptr) {
+consteval K later(const char* name, const char* fallback = nullptr) {
   return K{text(name, fallback, "Not effective yet.")};
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "common/base/check.h"
-#include "fmt/core.h"
 #include "zk-ensemble/session/pipeline_state.h"
 #include "zk-ensemble/tree/jute_io.h"
 
@@ -456,13 +455,6 @@ void Pipeline::reset_connection_stats() {
   }
 }
 
-const std::vector<OpCode>& Pipeline::not_built() {
-  // reconfig is answered (disabled, or unimplemented on a standalone server); sasl as by a server
-  // that has no mechanism configured. Nothing else of the protocol is missing.
-  static const std::vector<OpCode> missing = {};
-  return missing;
-}
-
 bool Pipeline::has_effects() const { return !effects_.entries.empty() || !dirty_.empty(); }
 
 Effects Pipeline::take_effects() {
@@ -496,12 +488,6 @@ void Pipeline::check_invariants() const {
     last = proposed.txn.header.zxid;
   }
   OTTLA_CHECK(last == preparer_.last_zxid());
-}
-
-std::string Pipeline::describe() const {
-  return fmt::format("pipeline{{{} {} {} connections={} proposed={} outstanding={}}}",
-                     tree_.describe(), preparer_.describe(), tracker_.describe(), conns_.size(),
-                     proposed_.size(), outstanding_);
 }
 
 }  // namespace ottla::zk

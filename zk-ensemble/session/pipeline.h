@@ -129,11 +129,8 @@ class Pipeline final : private WatchSink {
   std::optional<int64_t> session_of(
       ConnId conn) const;  // nothing: no such connection, or no session yet
   int64_t last_proposed() const { return preparer_.last_zxid(); }
-  // Operations that are answered with unimplemented (-6) here.
-  static const std::vector<OpCode>& not_built();
 
   void check_invariants() const;
-  std::string describe() const;
 
  private:
   struct Waiting;  // a request that cannot be answered yet

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "common/base/check.h"
-#include "fmt/core.h"
 
 namespace ottla::zk {
 
@@ -111,10 +110,6 @@ void SessionTracker::check_invariants() const {
   }
   for (const auto& [session, entry] : sessions_) alive_count += entry.closing ? 0 : 1;
   OTTLA_CHECK(in_buckets == alive_count);
-}
-
-std::string SessionTracker::describe() const {
-  return fmt::format("sessions{{{} in {} buckets}}", sessions_.size(), buckets_.size());
 }
 
 }  // namespace ottla::zk

@@ -8,7 +8,6 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -51,7 +50,6 @@ class SessionTracker {
   }  // deadline_ms -> sessions
   std::optional<int64_t> timeout_ms(int64_t session) const;
   void check_invariants() const;
-  std::string describe() const;
 
  private:
   struct Session {

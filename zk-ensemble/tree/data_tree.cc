@@ -338,15 +338,6 @@ std::vector<std::string> DataTree::drop_orphans() {
   return dropped;
 }
 
-void DataTree::set_config_data(std::string_view text, int64_t wall_ms, int32_t version) {
-  constexpr std::string_view kPath = "/zookeeper/config";
-  Node* node = find_mutable(kPath);
-  if (node == nullptr) return;
-  set_node_data(*node, kPath, as_bytes(text));
-  node->stat_.mtime = wall_ms;
-  node->stat_.version = version;
-}
-
 // ------------------------------------------------------------------------------------- checking
 
 void DataTree::check_invariants() const {
@@ -391,12 +382,6 @@ void DataTree::check_invariants() const {
   OTTLA_CHECK(in_sets == owned);
   acls_.check_invariants();
   for (const auto& [ref, entry] : acls_.entries()) OTTLA_CHECK(acl_uses[ref] == entry.uses);
-}
-
-std::string DataTree::describe() const {
-  return fmt::format("tree{{nodes={} zxid=0x{:x} digest=0x{:x} sessions={} ephemerals={} acls={}}}",
-                     node_count(), last_zxid_, digest_, sessions_.size(), ephemeral_count_,
-                     acls_.size());
 }
 
 // ------------------------------------------------------------------------------------- snapshot

@@ -123,11 +123,8 @@ class DataTree {
   // their paths.
   std::vector<std::string> drop_orphans();
   void set_last_zxid(int64_t zxid) { last_zxid_ = zxid; }
-  // Data of /zookeeper/config at start-up of a quorum member (not a transaction).
-  void set_config_data(std::string_view text, int64_t wall_ms, int32_t version);
 
   void check_invariants() const;  // O(nodes)
-  std::string describe() const;
 
  private:
   friend class SnapshotCursor;

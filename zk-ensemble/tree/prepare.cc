@@ -1,7 +1,6 @@
 #include "zk-ensemble/tree/prepare.h"
 
 #include "common/base/check.h"
-#include "fmt/core.h"
 #include "zk-ensemble/tree/jute_io.h"
 #include "zk-ensemble/tree/path.h"
 
@@ -513,9 +512,5 @@ ZkError Preparer::check_quota(std::string_view path, int64_t bytes, int64_t coun
 }
 
 void Preparer::check_invariants() const { overlay_.check_invariants(); }
-
-std::string Preparer::describe() const {
-  return fmt::format("preparer{{last_zxid=0x{:x} pending={}}}", last_zxid_, overlay_.size());
-}
 
 }  // namespace ottla::zk

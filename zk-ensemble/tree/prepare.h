@@ -49,7 +49,6 @@ class Preparer {
   // True when `body` is a multi of write operations, whatever they ask.
   static bool is_well_formed_multi(Bytes body);
   void check_invariants() const;
-  std::string describe() const;
 
  private:
   struct Op;       // one operation as it was sent

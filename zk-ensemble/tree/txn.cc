@@ -196,10 +196,4 @@ Result<Txn> Txn::decode(Bytes entry) {
   return txn;
 }
 
-std::string Txn::describe() const {
-  return fmt::format("txn{{zxid=0x{:x} session=0x{:x} cxid={} type={}}}", header.zxid,
-                     static_cast<uint64_t>(header.client_id), header.cxid,
-                     static_cast<int>(header.type));
-}
-
 }  // namespace ottla::zk

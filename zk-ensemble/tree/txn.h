@@ -89,7 +89,6 @@ struct Txn {
   void encode(wire::Writer& out) const;
   // Errc::corrupt on bytes that do not decode, on unknown types and on a ttl no server can apply.
   static Result<Txn> decode(Bytes entry);
-  std::string describe() const;
 };
 
 }  // namespace ottla::zk
