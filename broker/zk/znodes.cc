@@ -96,12 +96,24 @@ std::optional<int64_t> to_int(std::string_view text) {
   return value;
 }
 // Numbers stand as numbers in some znodes and as strings in others.
+std::optional<int64_t> int_of(const Json& value) {
+  if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) return std::nullopt;
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (value.is_string()) return to_int(value.get_ref<const std::string&>());
+  return std::nullopt;
+}
+std::optional<int32_t> int32_of(const Json& value) {
+  auto number = int_of(value);
+  if (!number || *number < INT32_MIN || *number > INT32_MAX) return std::nullopt;
+  return static_cast<int32_t>(*number);
+}
 std::optional<int64_t> int_at(const Json& object, const char* key) {
   auto it = object.find(key);
-  if (it == object.end()) return std::nullopt;
-  if (it->is_number_integer()) return it->get<int64_t>();
-  if (it->is_string()) return to_int(it->get_ref<const std::string&>());
-  return std::nullopt;
+  return it == object.end() ? std::nullopt : int_of(*it);
+}
+std::optional<int32_t> int32_at(const Json& object, const char* key) {
+  auto it = object.find(key);
+  return it == object.end() ? std::nullopt : int32_of(*it);
 }
 std::optional<std::string> text_at(const Json& object, const char* key) {
   auto it = object.find(key);
@@ -112,8 +124,9 @@ std::optional<std::vector<int32_t>> ints(const Json& array) {
   if (!array.is_array() || array.size() > kMaxReplicas) return std::nullopt;
   std::vector<int32_t> out;
   for (const Json& value : array) {
-    if (!value.is_number_integer()) return std::nullopt;
-    out.push_back(static_cast<int32_t>(value.get<int64_t>()));
+    auto id = value.is_number() ? int32_of(value) : std::nullopt;
+    if (!id) return std::nullopt;
+    out.push_back(*id);
   }
   return out;
 }
@@ -123,10 +136,10 @@ bool replica_map_at(const Json& object, const char* key,
   if (it == object.end() || it->is_null()) return true;
   if (!it->is_object()) return false;
   for (const auto& [partition, replicas] : it->items()) {
-    auto index = to_int(partition);
+    auto index = int32_of(Json(partition));
     auto list = ints(replicas);
-    if (!index || *index < INT32_MIN || *index > INT32_MAX || !list) return false;
-    out[static_cast<int32_t>(*index)] = std::move(*list);
+    if (!index || !list) return false;
+    out[*index] = std::move(*list);
   }
   return true;
 }
@@ -244,11 +257,11 @@ Result<BrokerRegistration> decode_broker(int32_t id, std::string_view json) {
   BrokerRegistration broker;
   broker.id = id;
   broker.rack = text_at(*object, "rack");
-  broker.jmx_port = static_cast<int32_t>(int_at(*object, "jmx_port").value_or(-1));
+  broker.jmx_port = int32_at(*object, "jmx_port").value_or(-1);
   broker.timestamp_ms = int_at(*object, "timestamp").value_or(0);
   if (*version == 1) {
     BrokerEndpoint endpoint{"PLAINTEXT", text_at(*object, "host").value_or(""),
-                            static_cast<int32_t>(int_at(*object, "port").value_or(-1)), 0};
+                            int32_at(*object, "port").value_or(-1), 0};
     broker.endpoints.push_back(std::move(endpoint));
     return broker;
   }
@@ -274,10 +287,10 @@ std::string encode_controller(const ControllerNode& node) {
 }
 Result<ControllerNode> decode_controller(std::string_view json) {
   auto object = parse_object(json);
-  auto id = object ? int_at(*object, "brokerid") : std::nullopt;
+  auto id = object ? int32_at(*object, "brokerid") : std::nullopt;
   if (!id) return bad(zpath::kController, json);
-  return ControllerNode{static_cast<int32_t>(*id), int_at(*object, "timestamp").value_or(0),
-                        static_cast<int32_t>(int_at(*object, "kraftControllerEpoch").value_or(-1))};
+  return ControllerNode{*id, int_at(*object, "timestamp").value_or(0),
+                        int32_at(*object, "kraftControllerEpoch").value_or(-1)};
 }
 
 std::string encode_cluster_id(std::string_view id) {
@@ -321,14 +334,14 @@ std::string encode_partition_state(const PartitionState& state) {
 Result<PartitionState> decode_partition_state(std::string_view json) {
   auto object = parse_object(json);
   if (!object) return bad("a partition's state znode", json);
-  auto leader = int_at(*object, "leader"), epoch = int_at(*object, "leader_epoch"),
-       controller = int_at(*object, "controller_epoch");
+  auto leader = int32_at(*object, "leader"), epoch = int32_at(*object, "leader_epoch"),
+       controller = int32_at(*object, "controller_epoch");
   auto isr = object->contains("isr") ? ints((*object)["isr"]) : std::nullopt;
   if (!leader || !epoch || !controller || !isr) return bad("a partition's state znode", json);
   PartitionState state;
-  state.leader = static_cast<int32_t>(*leader);
-  state.leader_epoch = static_cast<int32_t>(*epoch);
-  state.controller_epoch = static_cast<int32_t>(*controller);
+  state.leader = *leader;
+  state.leader_epoch = *epoch;
+  state.controller_epoch = *controller;
   state.isr = std::move(*isr);
   state.recovering = int_at(*object, "leader_recovery_state").value_or(0) == 1;
   return state;
@@ -378,12 +391,12 @@ std::string encode_producer_id_block(const ProducerIdBlock& block) {
 }
 Result<ProducerIdBlock> decode_producer_id_block(std::string_view json) {
   auto object = parse_object(json);
-  auto broker = object ? int_at(*object, "broker") : std::nullopt;
+  auto broker = object ? int32_at(*object, "broker") : std::nullopt;
   auto first = object ? int_at(*object, "block_start") : std::nullopt;
   auto last = object ? int_at(*object, "block_end") : std::nullopt;
   if (!broker || !first || !last || *first < 0 || *last < *first)
     return bad(zpath::kProducerIds, json);
-  return ProducerIdBlock{static_cast<int32_t>(*broker), *first, *last};
+  return ProducerIdBlock{*broker, *first, *last};
 }
 
 std::string encode_feature_node() { return R"({"features":{},"version":2,"status":1})"; }
@@ -407,16 +420,10 @@ Result<ReassignmentList> decode_reassignments(std::string_view json) {
   for (const Json& entry : (*object)["partitions"]) {
     if (!entry.is_object()) return bad(zpath::kReassign, json);
     auto topic = text_at(entry, "topic");
-    auto partition = int_at(entry, "partition");
-    auto replicas = entry.find("replicas");
-    if (!topic || !partition || replicas == entry.end() || !replicas->is_array())
-      return bad(zpath::kReassign, json);
-    std::vector<int32_t> ids;
-    for (const Json& id : *replicas) {
-      if (!id.is_number_integer()) return bad(zpath::kReassign, json);
-      ids.push_back(id.get<int32_t>());
-    }
-    out.push_back({{std::move(*topic), static_cast<int32_t>(*partition)}, std::move(ids)});
+    auto partition = int32_at(entry, "partition");
+    auto replicas = entry.contains("replicas") ? ints(entry["replicas"]) : std::nullopt;
+    if (!topic || !partition || !replicas) return bad(zpath::kReassign, json);
+    out.push_back({{std::move(*topic), *partition}, std::move(*replicas)});
   }
   return out;
 }
@@ -429,9 +436,9 @@ Result<std::vector<std::pair<std::string, int32_t>>> decode_partition_list(std::
   for (const Json& entry : (*object)["partitions"]) {
     if (!entry.is_object()) return bad("a list of partitions", json);
     auto topic = text_at(entry, "topic");
-    auto partition = int_at(entry, "partition");
+    auto partition = int32_at(entry, "partition");
     if (!topic || !partition) return bad("a list of partitions", json);
-    out.emplace_back(std::move(*topic), static_cast<int32_t>(*partition));
+    out.emplace_back(std::move(*topic), *partition);
   }
   return out;
 }

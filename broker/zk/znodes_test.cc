@@ -106,6 +106,79 @@ TEST_CASE("configs come in the order of Java's Properties") {
         "topics/t");
 }
 
+TEST_CASE("lists of old tools are read, and written as they write them") {
+  ReassignmentList list = {{{"t\t\"\\\b\f\n\r\x01", 0}, {1, 2}}, {{"u", 3}, {}}};
+  std::string json = encode_reassignments(list);
+  CHECK(
+      json ==
+      R"({"version":1,"partitions":[{"topic":"t\t\"\\\b\f\n\r\u0001","partition":0,"replicas":[1,2]},)"
+      R"({"topic":"u","partition":3,"replicas":[]}]})");
+  CHECK(*decode_reassignments(json) == list);
+  CHECK(decode_reassignments(R"({"version":1,"partitions":[]})")->empty());
+  auto listed = decode_partition_list(
+      R"({"version":1,"partitions":[{"topic":"t","partition":0},{"topic":"u","partition":"3"}]})");
+  REQUIRE(listed);
+  CHECK(*listed == std::vector<std::pair<std::string, int32_t>>{{"t", 0}, {"u", 3}});
+  for (const char* entry : {"", "1", "{}", R"({"topic":"t"})", R"({"topic":1,"partition":0})",
+                            R"({"topic":"t","partition":4294967296,"replicas":[1]})"}) {
+    std::string text = std::string(R"({"partitions":[)") + entry + "]}";
+    INFO(text);
+    CHECK(decode_partition_list(text).has_value() == (*entry == 0));
+    CHECK(decode_reassignments(text).has_value() == (*entry == 0));
+  }
+  for (const char* replicas : {"1", "[\"1\"]", "[1.5]", "[4294967297]", "[[1]]"})
+    CHECK_FALSE(decode_reassignments(
+        std::string(R"({"partitions":[{"topic":"t","partition":0,"replicas":)") + replicas +
+        "}]}"));
+  for (const char* text : {"", "[]", "{}", R"({"partitions":{}})"}) {
+    CHECK_FALSE(decode_partition_list(text));
+    CHECK_FALSE(decode_reassignments(text));
+  }
+}
+
+TEST_CASE("nodes that are not what Kafka writes are refused with a line, not half understood") {
+  for (const char* text : {"", "null", "[1]", R"({"a":1})"}) {
+    INFO(text);
+    CHECK_FALSE(decode_controller(text));
+    CHECK_FALSE(decode_cluster_id(text));
+    CHECK_FALSE(decode_topic(text));
+    CHECK_FALSE(decode_partition_state(text));
+    CHECK_FALSE(decode_config_change(text));
+    CHECK_FALSE(decode_producer_id_block(text));
+  }
+  // Numbers that do not fit are no numbers: cut to 32 bits they would name another broker.
+  CHECK_FALSE(decode_controller(R"({"brokerid":4294967297})"));
+  CHECK_FALSE(decode_controller(R"({"brokerid":18446744073709551615})"));
+  CHECK_FALSE(decode_topic(R"({"partitions":{"0":[4294967297]}})"));
+  CHECK_FALSE(decode_topic(R"({"partitions":{"4294967296":[1]}})"));
+  CHECK_FALSE(decode_topic(R"({"partitions":[]})"));
+  CHECK_FALSE(decode_topic(R"({"partitions":{},"adding_replicas":3})"));
+  CHECK_FALSE(decode_partition_state(
+      R"({"leader":4294967297,"leader_epoch":0,"controller_epoch":1,"isr":[1]})"));
+  CHECK_FALSE(decode_partition_state(R"({"leader":1,"leader_epoch":0,"controller_epoch":1})"));
+  CHECK(decode_cluster_id("{").error().context.find("is not what Kafka writes: {") !=
+        std::string::npos);
+  // Configs: what is there counts; values that are no strings are kept as they stand.
+  CHECK(decode_config("")->empty());
+  CHECK(decode_config(R"({"version":1})")->empty());
+  CHECK(decode_config(R"({"config":[]})")->empty());
+  CHECK_FALSE(decode_config("[]"));
+  CHECK(*decode_config(R"({"config":{"a":"b","c":7}})") == ConfigMap{{"a", "b"}, {"c", "7"}});
+}
+
+TEST_CASE("names of protocols, and the paths of znodes") {
+  for (int16_t id = 0; id < 4; ++id) CHECK(security_protocol_id(security_protocol_name(id)) == id);
+  CHECK(security_protocol_id("TLS") == -1);
+  CHECK(security_protocol_name(9) == "");
+  CHECK(zpath::broker(3) == "/brokers/ids/3");
+  CHECK(zpath::partitions("t") == "/brokers/topics/t/partitions");
+  CHECK(zpath::partition("t", 2) == "/brokers/topics/t/partitions/2");
+  CHECK(zpath::partition_state("t", 2) == "/brokers/topics/t/partitions/2/state");
+  CHECK(zpath::delete_topic("t") == "/admin/delete_topics/t");
+  CHECK(zpath::consumer_offset("g", "t", 2) == "/consumers/g/offsets/t/2");
+  CHECK(zpath::config("brokers", "1") == "/config/brokers/1");
+}
+
 TEST_CASE("Java's string hash, and the order of a Scala map of many partitions") {
   CHECK(java_string_hash("") == 0);
   CHECK(java_string_hash("retention.ms") == java_string_hash("retention.ms"));
