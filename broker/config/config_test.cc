@@ -101,6 +101,35 @@ TEST_CASE("topic configs are refused in Kafka's words") {
   CHECK(
       topic_config_fault(broker, {{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}})
           .starts_with("conflict topic config setting"));
+  auto said = [&](const char* name, const char* text) {
+    bool bad_value = false;
+    std::string fault = topic_config_fault(broker, {{name, text}}, &bad_value);
+    CHECK(bad_value == !fault.starts_with("It is invalid"));
+    return fault;
+  };
+  CHECK(
+      said("preallocate", "yes") ==
+      "Invalid value yes for configuration preallocate: Expected value to be either true or false");
+  CHECK(said("segment.bytes", "13") ==
+        "Invalid value 13 for configuration segment.bytes: Value must be at least 14");
+  CHECK(said("segment.bytes", "2147483648") ==
+        "Invalid value 2147483648 for configuration segment.bytes: Not a number of type INT");
+  CHECK(said("cleanup.policy", "delete, shrink") ==
+        "Invalid value shrink for configuration cleanup.policy: String must be one of: compact, "
+        "delete");
+  CHECK(
+      said("leader.replication.throttled.replicas", "x")
+          .starts_with("Invalid value [x] for configuration leader.replication.throttled.replicas: "
+                       "leader.replication.throttled.replicas must be the literal '*'"));
+  CHECK(said("compression.type", "zip").find("String must be one of: uncompressed, zstd, lz4") !=
+        std::string::npos);
+  CHECK(said("remote.log.copy.disable", "true").starts_with("It is invalid to set"));
+  CHECK(said("remote.storage.enable", "true")
+            .starts_with("Tiered Storage functionality is disabled"));
+  TopicConfig both =
+      make_topic_config(broker, {{"cleanup.policy", "compact,delete"}, {"no.such", "x"}});
+  CHECK(both.compacts());
+  CHECK(both.deletes());
 }
 
 TEST_CASE("described configs name their sources") {

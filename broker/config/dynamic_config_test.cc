@@ -75,6 +75,104 @@ TEST_CASE("broker configs: what may change at run time, in Kafka's words") {
   CHECK(fault({{"num.io.threads", "17"}}, true, {{{"num.io.threads", "16"}}, {}}) == "");
 }
 
+TEST_CASE("broker configs: what all settings together do not allow") {
+  struct Row {
+    ConfigOverrides proposed;
+    const char* says;
+  };
+  const Row rows[] = {
+      {{{"log.roll.ms", "0"}}, "log.roll.ms must be greater than or equal to 1"},
+      {{{"log.roll.jitter.ms", "-1"}}, "log.roll.jitter.ms must be greater than or equal to 0"},
+      {{{"log.cleaner.threads", "0"}}, "/ by zero"},
+      {{{"log.cleaner.dedupe.buffer.size", "1048576"}}, "must be at least 1MB per cleaner thread"},
+      {{{"max.connections.per.ip.overrides", "h"}}, "Invalid input 'h'; expected key:value pairs"},
+      {{{"max.connections.per.ip.overrides", "h:x"}}, "For input string: \"x\""},
+      {{{"max.connections.per.ip", "0"}}, "max.connections.per.ip can be set to zero only if"},
+      {{{"max.connections", "0"}}, "Invalid max.connections 0"},
+      {{{"max.connection.creation.rate", "0"}}, "Invalid max.connection.creation.rate 0"},
+      {{{"num.network.threads", "7"}}, "should not be greater than double the current value 3"},
+      {{{"num.replica.fetchers", "0"}}, "value should be at least 1"},
+      {{{"num.io.threads", "3"}}, "value should be at least half the current value 8"},
+      {{{"background.threads", "21"}}, "should not be greater than double the current value 10"},
+      {{{"metric.reporters", "x.Y"}}, "HashSet(metric.reporters) failed with class"},
+      {{{"log.cleaner.threads", "-1"}}, "log.cleaner.threads"},
+      {{{"log.cleaner.threads", "3"}},
+       "cannot be increased to more than double the current value 1"},
+      {{{"log.local.retention.ms", "-1"}},
+       "Value must not be -1 as log.retention.ms value is set as"},
+      {{{"log.local.retention.ms", "700000000"}},
+       "must not be more than log.retention.ms property"},
+      {{{"log.retention.bytes", "100"}, {"log.local.retention.bytes", "-1"}},
+       "Value must not be -1 as log.retention.bytes value is set as 100"},
+      {{{"log.retention.bytes", "100"}, {"log.local.retention.bytes", "101"}},
+       "must not be more than log.retention.bytes property value: 100"},
+      {{{"advertised.listeners", "PLAINTEXT://h:1"}},
+       "advertised.listeners cannot be changed while this broker runs"},
+      {{{"listener.security.protocol.map", "PLAINTEXT:SSL"}},
+       "listener.security.protocol.map cannot be changed while this broker runs"},
+      {{{"unclean.leader.election.enable", "maybe"}}, "Expected value to be either true or false"},
+      {{{"principal.builder.class", "x.Y"}}, "x.Y"},
+  };
+  for (const Row& row : rows) {
+    std::string said = fault(row.proposed);
+    INFO(row.proposed.begin()->first << ": " << said);
+    CHECK(said.find(row.says) != std::string::npos);
+  }
+  CHECK(fault({{"log.cleaner.threads", "1"}}, true, {{{"log.cleaner.threads", "4"}}, {}}) ==
+        "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads cannot "
+        "be reduced to less than half the current value 4 for configuration Invalid dynamic "
+        "configuration");
+  CHECK(fault({{"a", "1"},
+               {"broker.id", "3"},
+               {"log.dir", "x"},
+               {"log.dirs", "y"},
+               {"num.partitions", "3"},
+               {"zookeeper.connect", "h"}}) ==
+        "Cannot update these configs dynamically: "
+        "HashSet(broker.id, log.dir, log.dirs, num.partitions, zookeeper.connect)");
+  CHECK(fault({{"listener.name.x.ssl.keystore.type", "PEM"}}, false)
+            .find("broker id must be specified: Set(listener.name.x.ssl.keystore.type)") !=
+        std::string::npos);
+  CHECK(fault({{"listener.name.internal", "1"}}) == "");
+  // A fault that was there before is not this change's.
+  CHECK(fault({{"log.local.retention.ms", "-1"}}, true, {{{"log.local.retention.ms", "-1"}}, {}}) ==
+        "");
+}
+
+TEST_CASE("broker configs of the whole cluster are described by what is stored") {
+  DynamicConfigs dynamic;
+  dynamic.cluster_default = {{"message.max.bytes", "+2000"},
+                             {"mine", "secret"},
+                             {"log.retention.ms", "5"},
+                             {"log.cleaner.min.cleanable.ratio", "1"},
+                             {"leader.replication.throttled.rate", "7"},
+                             {"log.message.downconversion.enable", "FALSE"}};
+  std::map<std::string, DescribedConfig> by_name;
+  for (DescribedConfig& one : describe_cluster_default(dynamic)) by_name[one.name] = one;
+  CHECK(by_name.size() == 6);
+  CHECK(by_name["message.max.bytes"].value == "2000");
+  CHECK(by_name["message.max.bytes"].source == ConfigSource::dynamic_default_broker);
+  CHECK(by_name["mine"].sensitive);
+  CHECK_FALSE(by_name["mine"].value);
+  CHECK(by_name["log.cleaner.min.cleanable.ratio"].value == "1.0");
+  CHECK(by_name["log.message.downconversion.enable"].value == "false");
+  // A dynamic key is described with the broker where it is set; topics inherit what the file says.
+  BrokerConfig file = default_broker_config();
+  bool found = false;
+  for (const DescribedConfig& one : describe_broker(file, dynamic))
+    if (one.name == "leader.replication.throttled.rate") found = one.value == "7";
+  CHECK(found);
+  std::map<std::string, std::optional<std::string>> topic;
+  for (const DescribedConfig& one : describe_topic(file, {}, {{"no.such", "x"}}))
+    topic[one.name] = one.value;
+  CHECK(topic["retention.ms"] == "604800000");
+  CHECK(topic["segment.ms"] == "604800000");
+  CHECK(topic["segment.jitter.ms"] == "0");
+  CHECK(topic["flush.ms"] == "9223372036854775807");
+  CHECK(topic.contains("no.such"));
+  CHECK_FALSE(topic["no.such"]);
+}
+
 TEST_CASE("dynamic configs lie over the file's, the broker's own uppermost") {
   BrokerConfig file = default_broker_config();
   DynamicConfigs dynamic;
