@@ -5,7 +5,7 @@ import os, shutil, sys
 # Threads: every report, at once. Addresses: leaks at a clean end, too. Undefined behaviour ends the process (see
 # scripts/cmake/rooms.cmake). Memory that was freed is kept for a while, less than by default: hostile clients measure.
 OPTIONS = {
-    "TSAN_OPTIONS": "halt_on_error=0 second_deadlock_stack=1 history_size=4 exitcode=66",
+    "TSAN_OPTIONS": "ignore_noninstrumented_modules=1 halt_on_error=0 second_deadlock_stack=1 history_size=4 exitcode=66",
     "ASAN_OPTIONS": "detect_leaks=1 detect_stack_use_after_return=1 check_initialization_order=1 strict_init_order=1 quarantine_size_mb=64 exitcode=66",
     "UBSAN_OPTIONS": "print_stacktrace=1 halt_on_error=1",
     "LSAN_OPTIONS": "report_objects=1",

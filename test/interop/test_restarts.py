@@ -10,7 +10,7 @@ except ImportError:
     skip("python3-kafka or python3-kazoo is not installed")
 
 ROUNDS = int(os.environ.get("OTTLA_RESTARTS", "20"))
-LIMIT_MS = 200
+LIMIT_MS = scaled(200)
 
 
 def timed(server_start, serving, what):
