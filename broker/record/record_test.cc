@@ -511,3 +511,47 @@ TEST_CASE("sequences wrap to zero") {
   CHECK(control->type == ControlType::commit);
   CHECK(control->coordinator_epoch == 11);
 }
+
+TEST_CASE("timestamps too far from now refuse the batch, with a line for each record") {
+  ValidateRules rules;
+  rules.timestamp_before_max_ms = rules.timestamp_after_max_ms = 100;
+  auto judged = [&](int64_t now_ms, compress::Codec codec = compress::Codec::none) {
+    Buffer batch = simple_batch(3, codec, 1000);  // at 1000, 1001, 1002
+    return validate_and_assign(batch.mutable_bytes(), rules,
+                               {.now_wall_ms = now_ms, .topic_partition = "t-0"});
+  };
+  CHECK(judged(1000).refusal == Refusal::none);
+  CHECK(judged(902).refusal == Refusal::none);
+  CHECK(judged(1100).refusal == Refusal::none);
+  for (auto codec : {compress::Codec::none, compress::Codec::zstd}) {
+    Validated late = judged(1101, codec);
+    CHECK(late.refusal == Refusal::invalid_timestamp);
+    CHECK(late.client_message);
+    CHECK(late.message == "One or more records have been rejected due to invalid timestamp");
+    REQUIRE(late.record_errors.size() == 1);
+    CHECK(late.record_errors[0].batch_index == 0);
+    CHECK(late.record_errors[0].message ==
+          "Timestamp 1000 of message with offset 0 is out of range. The timestamp should be within "
+          "[1001, 1201]");
+    Validated early = judged(900, codec);
+    REQUIRE(early.record_errors.size() == 2);
+    CHECK(early.record_errors[1].batch_index == 2);
+  }
+  // Bounds of "for ever" do not overflow.
+  rules.timestamp_before_max_ms = rules.timestamp_after_max_ms = INT64_MAX;
+  CHECK(judged(5).refusal == Refusal::none);
+}
+
+TEST_CASE("a compacted topic takes no record without a key") {
+  BatchBuilder builder;
+  builder.append(1000, as_bytes("k"), as_bytes("v"));
+  builder.append(1000, std::nullopt, as_bytes("v"));
+  Buffer batch = builder.finish();
+  ValidateRules rules{.compacted = true};
+  Validated out = validate_and_assign(batch.mutable_bytes(), rules, {.topic_partition = "t-0"});
+  CHECK(out.refusal == Refusal::invalid_record);
+  REQUIRE(out.record_errors.size() == 1);
+  CHECK(out.record_errors[0].batch_index == 1);
+  CHECK(out.record_errors[0].message ==
+        "Compacted topic cannot accept message without key in topic partition t-0");
+}
