@@ -4,11 +4,12 @@ server is asked to end, at once or while more of the same arrives. It must end w
 read must end on the edge of a frame, and after the next start everything that was acknowledged must be there.
 
 Without arguments each moment once and all together a few times; --full each at stepwise delays, and all together many times."""
-import functools, itertools, selectors
+import functools, gzip, itertools, selectors
 from harness import *
 
 try:
     from kafka.record.default_records import DefaultRecordBatch
+    from kafka.record.util import calc_crc32c
     from wire import Wire, array, batch, batches_of, string
 except ImportError:
     skip("python3-kafka is not installed")
@@ -438,6 +439,23 @@ def behind_queued_bytes(scene):
         scene.producer(2, 1, size=700_000)
 
 
+@functools.lru_cache(1)
+def bomb():
+    """Small on the wire, 60 MB when it is opened, which is done on another thread."""
+    packed = gzip.compress(bytes(60 * MB), 9)
+    made = bytearray(batch([(1, b"k", b"v", [])]))[:61] + packed
+    made[8:12] = struct.pack(">i", len(made) - 12)
+    made[21:23] = struct.pack(">h", 1)
+    made[17:21] = struct.pack(">I", calc_crc32c(bytes(made[21:])))
+    return bytes(made)
+
+
+def opening_bombs(scene):
+    """Record sets that open to so much that they are opened beside the loop, some behind each other."""
+    for _ in range(3):
+        scene.peer(produce(1, 0, bomb()) + produce(2, 1, bomb()))
+
+
 def long_poll(scene):
     """Waits for records of t-1 that never come, another for some that may."""
     for correlation in range(3):
@@ -530,7 +548,7 @@ def metrics_requests(scene):
         scene.peers.append(Peer(scene.metrics, text, framed=False))
 
 
-BROKER_MOMENTS = [silent, half_a_length, half_a_request, promised_much, acks_waiting_for_the_disk, behind_queued_bytes, long_poll, deaf_fetcher,
+BROKER_MOMENTS = [silent, half_a_length, half_a_request, promised_much, acks_waiting_for_the_disk, behind_queued_bytes, opening_bombs, long_poll, deaf_fetcher,
                   slow_fetcher, joining_group, syncing_group, committing, creating_topics, deleting_topics, changing_configs, producer_ids,
                   metrics_requests]
 
