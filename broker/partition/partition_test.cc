@@ -105,6 +105,37 @@ TEST_CASE("epochs, forgotten partitions and strangers") {
   CHECK(cache.session_count() == 0);
 }
 
+TEST_CASE("an incremental fetch adds partitions, and moves on in those it has") {
+  FetchSessionCache cache(1000, 1);
+  int32_t id = open_session(cache, 1, 0);
+  CHECK(cache.partition_count() == 1);
+  auto request = next(id, 1);
+  request.partitions = full(2).partitions;
+  request.partitions[0].fetch_offset = 42;
+  request.partitions[0].max_bytes = 7;
+  auto context = cache.begin(request, 1);
+  REQUIRE(context.partitions().size() == 2);
+  CHECK(context.partitions()[0].fetch_offset == 42);
+  CHECK(context.partitions()[0].max_bytes == 7);
+  // What was told of the first is remembered; of the second nothing was.
+  CHECK(cache.finish(context, quiet(2), 1).include == std::vector<bool>{false, true});
+  CHECK(cache.partition_count() == 2);
+  // Two requests at once on one session: the older one's answer is refused.
+  auto older = cache.begin(next(id, 2), 2), newer = cache.begin(next(id, 3), 2);
+  auto refused = cache.finish(older, quiet(2), 2);
+  CHECK(refused.error == ErrorCode::invalid_fetch_session_epoch);
+  CHECK(refused.include == std::vector<bool>{false, false});
+  CHECK(cache.finish(newer, quiet(2), 2).error == ErrorCode::none);
+  request = next(id, 4);
+  request.topic_ids = true;
+  request.forgotten.emplace_back();
+  CHECK(cache.begin(request, 3).error() == ErrorCode::fetch_session_topic_id_error);
+  request = next(0, 0);
+  request.topic_ids = true;
+  request.forgotten.emplace_back();
+  CHECK(cache.begin(request, 3).error() == ErrorCode::none);  // a new session forgets nothing
+}
+
 TEST_CASE("the cache is bounded and pushes out the least valuable") {
   FetchSessionCache cache(8, 1);  // one slot in each of the eight shards
   std::vector<int32_t> ids;
