@@ -1,6 +1,7 @@
 // ListOffsets. Source: KIP-79, KIP-207, KIP-396, KIP-734 (max timestamp), KIP-405, KIP-1005.
 #include "proto/kafka/list_offsets.h"
 
+#include <deque>
 #include <set>
 
 #include "broker/api/handlers.h"
@@ -58,15 +59,30 @@ void answer_found(const TimestampOffset& found, Answer& answer) {
   answer.leader_epoch = found.leader_epoch;
 }
 
-ErrorCode answer_offset(Partition& partition, const Asked& how, int64_t timestamp, Answer& answer) {
+int64_t limit_of(const Partition& partition, const Asked& how) {
+  return how.from_consumer() ? partition.read_limit(how.read_committed()) : partition.log()->leo();
+}
+
+// none, or what a consumer is told while its offsets may still change.
+ErrorCode unsettled(const Partition& partition, const Asked& how) {
+  if (!how.from_consumer() || partition.hw_is_settled()) return ErrorCode::none;
+  return how.version >= 5 ? ErrorCode::offset_not_available : ErrorCode::leader_not_available;
+}
+
+ErrorCode answer_search(const Partition& partition, const Asked& how,
+                        const Result<std::optional<TimestampOffset>>& found, Answer& answer) {
+  if (!found) return to_error_code(refusal_of(found.error()));
+  if (!*found || (*found)->offset >= limit_of(partition, how)) return unsettled(partition, how);
+  answer_found(**found, answer);
+  return ErrorCode::none;
+}
+
+ErrorCode answer_offset(Partition& partition, const Asked& how, int64_t timestamp, Answer& answer,
+                        std::optional<TimestampSearch>& left) {
   PartitionLog& log = *partition.log();
-  int64_t limit = how.from_consumer() ? partition.read_limit(how.read_committed()) : log.leo();
-  bool settled = !how.from_consumer() || partition.hw_is_settled();
-  ErrorCode unsettled =
-      how.version >= 5 ? ErrorCode::offset_not_available : ErrorCode::leader_not_available;
   if (timestamp == kLatest) {
-    if (!settled) return unsettled;
-    answer.offset = limit;
+    if (ErrorCode error = unsettled(partition, how); error != ErrorCode::none) return error;
+    answer.offset = limit_of(partition, how);
     answer.leader_epoch = partition.leader_epoch();
     return ErrorCode::none;
   }
@@ -77,19 +93,15 @@ ErrorCode answer_offset(Partition& partition, const Asked& how, int64_t timestam
     return ErrorCode::none;
   }
   if (timestamp == kLatestTiered) return ErrorCode::none;  // nothing is tiered: -1
-  auto found = timestamp == kMaxTimestamp ? log.offset_of_max_timestamp()
-                                          : log.offset_for_timestamp(timestamp);
-  if (!found) return to_error_code(refusal_of(found.error()));
-  if (*found && (*found)->offset < limit) {
-    answer_found(**found, answer);
-  } else if (!settled) {
-    return unsettled;
-  }
-  return ErrorCode::none;
+  auto found = timestamp == kMaxTimestamp ? log.offset_of_max_timestamp(&left)
+                                          : log.offset_for_timestamp(timestamp, &left);
+  if (left) return ErrorCode::none;  // it is looked at elsewhere
+  return answer_search(partition, how, found, answer);
 }
 
 Answer answer_partition(ApiContext& context, const Asked& how, const std::string& topic,
-                        const ListRequest::ListOffsetsPartition& asked, bool repeated) {
+                        const ListRequest::ListOffsetsPartition& asked, bool repeated,
+                        std::optional<TimestampSearch>& left) {
   Answer answer;
   answer.partition_index = asked.partition_index;
   if (repeated) {
@@ -112,11 +124,43 @@ Answer answer_partition(ApiContext& context, const Asked& how, const std::string
     if (how.version == 0)
       answer_v0(*partition->log(), how, *partition, asked, answer);
     else
-      error = answer_offset(*partition, how, asked.timestamp, answer);
+      error = answer_offset(*partition, how, asked.timestamp, answer, left);
   }
   if (error != ErrorCode::none) answer.error_code = error;
   if (how.version < kFirstWithEpochs) answer.leader_epoch = -1;
   return answer;
+}
+
+// A request some of whose batches open to more than a turn of the loop may take.
+struct Call {
+  struct Left {
+    size_t topic, partition;
+    TimestampSearch search;
+    Result<std::optional<TimestampOffset>> found;
+  };
+  RequestPtr request;
+  Asked how;
+  kmsg::ListOffsetsResponse response;
+  std::deque<Left> left;
+};
+
+void finish(ApiContext& context, std::shared_ptr<Call> call) {
+  if (call->left.empty()) return call->request->reply(call->response);
+  auto work = [call] {
+    Call::Left& one = call->left.front();
+    one.found = one.search.run(kMaxOpenedBatchBytes);
+  };
+  context.replicas.openings().run(std::move(work), [&context, call] {
+    Call::Left one = std::move(call->left.front());
+    call->left.pop_front();
+    auto& topic = call->response.topics[one.topic];
+    Answer& answer = topic.partitions[one.partition];
+    auto [partition, error] = context.replicas.leader_of(topic.name, answer.partition_index);
+    if (error == ErrorCode::none) error = answer_search(*partition, call->how, one.found, answer);
+    answer.error_code = error;
+    if (call->how.version < kFirstWithEpochs) answer.leader_epoch = -1;
+    finish(context, call);
+  });
 }
 
 }  // namespace
@@ -130,16 +174,23 @@ void handle_list_offsets(ApiContext& context, RequestPtr request) {
     for (const auto& partition : topic.partitions)
       if (!seen.emplace(topic.name, partition.partition_index).second)
         repeated.emplace(topic.name, partition.partition_index);
-  kmsg::ListOffsetsResponse response;
+  auto call = std::make_shared<Call>();
+  call->request = std::move(request);
+  call->how = how;
   for (const auto& topic : asked.topics) {
-    auto& answer = response.topics.emplace_back();
+    auto& answer = call->response.topics.emplace_back();
     answer.name = topic.name;
-    for (const auto& partition : topic.partitions)
-      answer.partitions.push_back(answer_partition(
-          context, how, topic.name, partition,
-          how.version > 0 && repeated.contains({topic.name, partition.partition_index})));
+    for (const auto& partition : topic.partitions) {
+      bool twice = how.version > 0 && repeated.contains({topic.name, partition.partition_index});
+      std::optional<TimestampSearch> left;
+      answer.partitions.push_back(
+          answer_partition(context, how, topic.name, partition, twice, left));
+      if (!left) continue;
+      call->left.push_back({call->response.topics.size() - 1, answer.partitions.size() - 1,
+                            std::move(*left), std::nullopt});
+    }
   }
-  request->reply(response);
+  finish(context, std::move(call));
 }
 
 }  // namespace ottla::broker

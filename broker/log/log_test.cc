@@ -43,6 +43,29 @@ TEST_CASE("acknowledgements wait for the disk when each record is flushed") {
   CHECK(bench.log->durable_offset() == 10);
 }
 
+TEST_CASE("a search by time leaves a batch that opens to many times its size to who has the time") {
+  LogBench bench;
+  bench.create();
+  BatchBuilder builder({.codec = compress::Codec::zstd});
+  std::string large(16 << 20, '\0');
+  builder.append(1000, std::nullopt, as_bytes(large));
+  builder.append(1001, std::nullopt, as_bytes("late"));
+  Buffer bytes;
+  REQUIRE(builder.finish(bytes));
+  REQUIRE(bench.log->append_as_leader(bytes.mutable_bytes(), 0).refusal == Refusal::none);
+  std::optional<TimestampSearch> left;
+  auto found = bench.log->offset_for_timestamp(1001, &left);
+  REQUIRE_FALSE(found);
+  CHECK(found.error().code == Errc::too_large);
+  REQUIRE(left);
+  found = left->run(kMaxOpenedBatchBytes);
+  REQUIRE(found);
+  REQUIRE(*found);
+  CHECK((*found)->offset == 1);
+  CHECK((*found)->timestamp == 1001);
+  CHECK((*bench.log->offset_of_max_timestamp())->offset == 1);
+}
+
 TEST_CASE("offsets by time") {
   LogBench bench;
   bench.config.segment_bytes = 3000;

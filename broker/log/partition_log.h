@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/log/batch_scanner.h"
 #include "broker/log/epoch_cache.h"
 #include "broker/log/log_config.h"
 #include "broker/log/producer_state.h"
@@ -60,6 +61,16 @@ struct TimestampOffset {
   int64_t timestamp = kNoTimestamp;
   int64_t offset = -1;
   int32_t leader_epoch = -1;
+};
+
+// A batch that a search by time came to, and what it wants of it.
+struct TimestampSearch {
+  std::shared_ptr<rt::File> file;
+  ScannedBatch batch;
+  int64_t timestamp = kNoTimestamp;
+  int64_t log_start_offset = 0;
+  // By any thread. Errc::too_large: it opens to more than `open_max_bytes`.
+  Result<std::optional<TimestampOffset>> run(size_t open_max_bytes) const;
 };
 
 struct LogStats {
@@ -124,10 +135,13 @@ class PartitionLog {
   // Aborted transactions overlapping [start, upper): for read_committed fetches.
   Result<std::vector<AbortedTxn>> aborted_transactions(int64_t start, int64_t upper);
   // First record with timestamp >= `timestamp` below leo; nullopt when there is none. Blocking
-  // reads.
-  Result<std::optional<TimestampOffset>> offset_for_timestamp(int64_t timestamp);
+  // reads. With `left`, a batch that opens to more than a turn of the loop may take ends the search
+  // with Errc::too_large and is put there.
+  Result<std::optional<TimestampOffset>> offset_for_timestamp(
+      int64_t timestamp, std::optional<TimestampSearch>* left = nullptr);
   // ListOffsets -3: the record with the largest timestamp (the earliest of equals).
-  Result<std::optional<TimestampOffset>> offset_of_max_timestamp();
+  Result<std::optional<TimestampOffset>> offset_of_max_timestamp(
+      std::optional<TimestampSearch>* left = nullptr);
   // ListOffsets v0: base offsets of segments whose file was modified at or before `timestamp`,
   // newest first; -1 (latest): leo and all bases; -2 (earliest): the log start offset.
   std::vector<int64_t> legacy_offsets_before(int64_t timestamp, int32_t max_count);
@@ -239,7 +253,8 @@ class PartitionLog {
   std::shared_ptr<Segment> segment_for(int64_t offset);
   Result<uint64_t> position_of(Segment& segment, int64_t offset);
   Result<std::optional<TimestampOffset>> search_segment(Segment& segment, uint64_t from,
-                                                        int64_t timestamp);
+                                                        int64_t timestamp,
+                                                        std::optional<TimestampSearch>* left);
 
   // cut.cc
   Result<void> lower_recovery_point(int64_t offset);

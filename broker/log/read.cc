@@ -103,8 +103,20 @@ Result<Buffer> PartitionLog::read_bytes(const rt::FileSlice& slice) {
 
 // ------------------------------------------------------------------------------------ by timestamp
 
-Result<std::optional<TimestampOffset>> PartitionLog::search_segment(Segment& segment, uint64_t from,
-                                                                    int64_t timestamp) {
+Result<std::optional<TimestampOffset>> TimestampSearch::run(size_t open_max_bytes) const {
+  std::optional<TimestampOffset> found;
+  OTTLA_ASSIGN(Buffer bytes, read_batch(*file, batch));
+  auto see = [&](int64_t offset, int64_t of_record) {
+    if (of_record < timestamp || offset < log_start_offset) return true;
+    found = TimestampOffset{of_record, offset, batch.leader_epoch};
+    return false;
+  };
+  OTTLA_TRY(each_timestamp({bytes, batch.magic}, see, open_max_bytes));
+  return found;
+}
+
+Result<std::optional<TimestampOffset>> PartitionLog::search_segment(
+    Segment& segment, uint64_t from, int64_t timestamp, std::optional<TimestampSearch>* left) {
   std::optional<TimestampOffset> found;
   OTTLA_ASSIGN(auto file, segment.file());
   BatchScanner scanner(*file, from, segment.size());
@@ -113,28 +125,30 @@ Result<std::optional<TimestampOffset>> PartitionLog::search_segment(Segment& seg
     if (!batch) return found;
     bool candidate = batch->max_timestamp >= timestamp && batch->last_offset >= log_start_offset_;
     if (!candidate) continue;
-    OTTLA_ASSIGN(Buffer bytes, read_batch(*file, *batch));
-    OTTLA_TRY(each_timestamp({bytes, batch->magic}, [&](int64_t offset, int64_t of_record) {
-      if (of_record < timestamp || offset < log_start_offset_) return true;
-      found = TimestampOffset{of_record, offset, batch->leader_epoch};
-      return false;
-    }));
+    batch->header = {};
+    TimestampSearch search{file, *batch, timestamp, log_start_offset_};
+    auto looked = search.run(left ? kOpenAtOnceBytes : kMaxOpenedBatchBytes);
+    if (!looked && looked.error().code == Errc::too_large && left) *left = std::move(search);
+    if (!looked) return std::unexpected(std::move(looked.error()));
+    found = *looked;
   }
   return found;
 }
 
-Result<std::optional<TimestampOffset>> PartitionLog::offset_for_timestamp(int64_t timestamp) {
+Result<std::optional<TimestampOffset>> PartitionLog::offset_for_timestamp(
+    int64_t timestamp, std::optional<TimestampSearch>* left) {
   for (auto& [base, segment] : segments_) {
     OTTLA_ASSIGN(int64_t newest, segment->max_timestamp());
     if (newest < timestamp || end_of(*segment) <= log_start_offset_) continue;
     OTTLA_ASSIGN(uint64_t from, segment->position_for_timestamp(timestamp));
-    OTTLA_ASSIGN(auto found, search_segment(*segment, from, timestamp));
+    OTTLA_ASSIGN(auto found, search_segment(*segment, from, timestamp, left));
     if (found) return found;
   }
   return std::optional<TimestampOffset>();
 }
 
-Result<std::optional<TimestampOffset>> PartitionLog::offset_of_max_timestamp() {
+Result<std::optional<TimestampOffset>> PartitionLog::offset_of_max_timestamp(
+    std::optional<TimestampSearch>* left) {
   std::shared_ptr<Segment> best;
   int64_t newest = kNoTimestamp;
   for (auto& [base, segment] : segments_) {
@@ -147,7 +161,7 @@ Result<std::optional<TimestampOffset>> PartitionLog::offset_of_max_timestamp() {
   if (!best) return std::optional<TimestampOffset>();
   OTTLA_ASSIGN(int64_t offset, best->offset_of_max_timestamp());
   OTTLA_ASSIGN(uint64_t from, best->position_of(offset));
-  return search_segment(*best, from, newest);
+  return search_segment(*best, from, newest, left);
 }
 
 std::vector<int64_t> PartitionLog::legacy_offsets_before(int64_t timestamp, int32_t max_count) {

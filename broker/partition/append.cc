@@ -12,8 +12,6 @@ using kmsg::ErrorCode;
 
 namespace {
 constexpr log::Room kLog{"broker.partition"};
-// What one request may have decompressed in one turn of the loop: some ten milliseconds at most.
-constexpr size_t kOpenAtOnceBytes = 4 << 20;
 }  // namespace
 
 // Waits until each of its partitions has what acks demands: the high watermark above the last

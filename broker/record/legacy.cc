@@ -130,8 +130,11 @@ Result<void> each_legacy_record(const RawBatch& batch,
   }
   auto inner = open_wrapper(view, max_bytes);
   if (!inner) {
-    bool codec = inner.error().refusal == Refusal::unknown_server_error;
-    return fail(codec ? Errc::invalid : Errc::corrupt, inner.error().why);
+    Refusal refusal = inner.error().refusal;
+    Errc code = refusal == Refusal::unknown_server_error ? Errc::invalid
+                : refusal == Refusal::message_too_large  ? Errc::too_large
+                                                         : Errc::corrupt;
+    return fail(code, inner.error().why);
   }
   for (const LegacyView& message : inner->messages) {
     if (message.magic() != view.magic() || message.codec_id() != 0)

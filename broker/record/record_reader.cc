@@ -79,23 +79,27 @@ Result<void> each_record(const RawBatch& batch, const std::function<bool(const R
   return each_legacy_record(batch, visit, max_bytes);
 }
 
-Result<void> each_timestamp(const RawBatch& raw,
-                            const std::function<bool(int64_t, int64_t)>& visit) {
-  if (raw.magic != kMagicV2)
-    return each_record(
-        raw, [&](const Record& record) { return visit(record.offset, record.timestamp); });
+Result<void> each_timestamp(const RawBatch& raw, const std::function<bool(int64_t, int64_t)>& visit,
+                            size_t max_bytes) {
+  if (raw.magic != kMagicV2) {
+    auto see = [&](const Record& record) { return visit(record.offset, record.timestamp); };
+    return each_record(raw, see, max_bytes);
+  }
   BatchView batch(raw.bytes);
   if (!batch.codec())
     return fail(Errc::unsupported,
                 "unknown compression type id " + std::to_string(batch.codec_id()));
   compress::Decompressor decompressor;
   OTTLA_TRY(decompressor.begin(*batch.codec(), batch.records()));
+  if (batch.codec_id() == 0) max_bytes = SIZE_MAX;
   std::optional<Error> broken;
+  size_t opened = 0;
   auto more = [&]() -> Bytes {
     if (broken) return {};
     auto piece = decompressor.next();
-    if (piece) return *piece;
-    broken = std::move(piece.error());
+    if (piece && (opened += piece->size()) <= max_bytes) return *piece;
+    broken = piece ? Error{Errc::too_large, "a batch decompresses to more than is opened here"}
+                   : std::move(piece.error());
     return {};
   };
   Walked walked = walk_records(batch, more, [&](int64_t offset, int64_t timestamp, bool) {

@@ -38,7 +38,8 @@ Result<void> each_record(const RawBatch& batch, const std::function<bool(const R
 // The same for who looks for a time: a batch of magic 2 never stands decompressed whole, and is
 // opened no further than `visit` wants.
 Result<void> each_timestamp(const RawBatch& batch,
-                            const std::function<bool(int64_t offset, int64_t timestamp)>& visit);
+                            const std::function<bool(int64_t offset, int64_t timestamp)>& visit,
+                            size_t max_bytes = kMaxOpenedBatchBytes);
 
 // What Kafka answers when a batch cannot be opened.
 Refusal refusal_of(const Error& error);

@@ -26,6 +26,8 @@ enum class Origin { client, coordinator, replication };
 // everybody's time. What has to be written anew stands decompressed in memory: less of that.
 constexpr size_t kMaxOpenedBytes = kMaxOpenedBatchBytes;
 constexpr size_t kMaxRebuiltBytes = 64u << 20;
+// What one request may have decompressed in one turn of the loop: some ten milliseconds at most.
+constexpr size_t kOpenAtOnceBytes = 4u << 20;
 // Record errors that one answer carries; the count in its text is of all.
 constexpr size_t kMaxRecordErrors = 100'000;
 

@@ -66,7 +66,7 @@ def crc32c(data, table=[]):
 
 
 def batch(payload, codec, count):
-    now = int(time.time() * 1000)
+    now = Scene.now_ms
     tail = struct.pack(">hiqqqhii", codec, count - 1, now, now, -1, -1, -1, count) + payload
     return struct.pack(">qiib", 0, len(tail) + 9, -1, 2) + struct.pack(">I", crc32c(tail)) + tail
 
@@ -100,8 +100,9 @@ def gzipped(head_and_zeros):
     return out + packer.compress(bytes(zeros % MB)) + packer.flush()
 
 
-def zstd_of_zeros(head_and_zeros):
-    """A frame of a raw block with the head and blocks that each repeat one byte 128 KB times. Source: RFC 8878."""
+def zstd_of_zeros(head_and_zeros, tail=b""):
+    """A frame of raw blocks with the head and the tail, and between them blocks that each repeat one byte 128 KB times.
+    Source: RFC 8878."""
     head, zeros = head_and_zeros
     out = struct.pack("<IBB", 0xfd2fb528, 0, 0x70)  # a window of 16 MB, no content size, no checksum
 
@@ -109,7 +110,7 @@ def zstd_of_zeros(head_and_zeros):
         return struct.pack("<I", last | kind << 1 | size << 3)[:3] + content
     out += block(0, 0, len(head), head)
     whole, rest = divmod(zeros, 128 << 10)
-    return out + block(0, 1, 128 << 10, b"\0") * whole + block(1, 1, rest, b"\0")
+    return out + block(0, 1, 128 << 10, b"\0") * whole + block(0, 1, rest, b"\0") + block(1, 0, len(tail), tail)
 
 
 def session(port, timeout_ms=10_000):
@@ -182,13 +183,15 @@ class Calm:
 
 
 class Scene:
+    now_ms = int(time.time() * 1000)
+
     def __init__(self):
         raise_limit()
         self.stack = Stack(extra="queued.max.request.bytes=134217728\nconnections.max.idle.ms=600000\n")
         self.servers = {"broker": self.stack.broker.server, "ensemble": self.stack.ensemble.server}
-        for topic in ("calm", "big", "bomb"):
+        for topic in ("calm", "big", "bomb", "late"):
             self.stack.create_topic(topic)
-        wait_until(lambda: all(has_leader(self.stack.broker.port, topic) for topic in ("calm", "big", "bomb")), "leaders")
+        wait_until(lambda: all(has_leader(self.stack.broker.port, topic) for topic in ("calm", "big", "bomb", "late")), "leaders")
         self.fill()
         self.calm = Calm(self.stack)
         wait_until(lambda: self.calm.count() >= 300, "the calm client's first answers")
@@ -347,7 +350,7 @@ def main_test():
     charges = [(produce_v7("bomb", batch(packed(record_of_zeros(size)), codec, 1)), wanted)
                for size, wanted in ((200 * MB, taken), (300 * MB, too_large)) for codec, packed in ((1, gzipped), (4, zstd_of_zeros))]
     # And 256 MB of zeros without a sound record.
-    charges.append((produce_v7("bomb", batch(gzipped((b"", 256 * MB)), 1, 1)), struct.pack(">h", 87)))
+    charges.append((produce_v7("bomb", batch(zstd_of_zeros((b"", 256 * MB)), 4, 1)), struct.pack(">h", 87)))
 
     def bombs(held, go_on):
         """Each at once, from a connection of its own; then again as long as it lasts."""
@@ -376,6 +379,31 @@ def main_test():
             if not go_on():
                 break
 
+    # 200 MB before a record of a later time: who looks for that time has them opened.
+    head, zeros = record_of_zeros(200 * MB)
+    late = b"\0" + varint(1) + varint(1) + varint(-1) + varint(2) + b"ok" + varint(0)
+    late = varint(len(late)) + late
+    with connect(kafka) as s:
+        s.settimeout(60)
+        s.sendall(produce_v7("late", batch(zstd_of_zeros((head, zeros), late), 4, 2)))
+        answer = reply(s)
+        assert answer[4 + 4 + 2 + 4 + 4 + 4:][:2] == taken, answer
+
+    def look_ups(held, go_on):
+        """Look for the time of the last record of a bomb."""
+        name = b"late"
+        ask = frame(header(2, 1) + struct.pack(">iih", -1, 1, len(name)) + name + struct.pack(">iiq", 1, 0, Scene.now_ms + 1))
+        held += [connect(kafka) for _ in range(4)]
+        while True:
+            for s in held:
+                s.settimeout(60)
+                s.sendall(ask)
+            for s in held:
+                answer = reply(s)
+                assert struct.unpack_from(">hqq", answer, len(answer) - 18)[::2] == (0, 1), answer
+            if not go_on():
+                break
+
     def idle(held, go_on):
         """Thousands of connections to each that never say a word."""
         for port in (kafka, zk):
@@ -386,7 +414,7 @@ def main_test():
                 time.sleep(0.02)
 
     for name, attack in (("lengths", lengths), ("half frames", half_frames), ("slow readers", slow_readers), ("deaf sessions", deaf_sessions),
-                         ("pipelined", pipelined), ("bombs", bombs), ("old consumers", old_consumers), ("idle", idle)):
+                         ("pipelined", pipelined), ("bombs", bombs), ("old consumers", old_consumers), ("look-ups", look_ups), ("idle", idle)):
         scene.under(name, attack)
     scene.stack.check_alive()
     assert serves_kafka(kafka) and ruok(zk)
