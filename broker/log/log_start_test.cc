@@ -1,4 +1,6 @@
 // What a start finds: after clean ends, kills, torn and missing files, truncations.
+#include <fstream>
+
 #include "broker/log/test_bench.h"
 
 using namespace ottla;
@@ -190,4 +192,53 @@ TEST_CASE("with flush.messages a start makes durable what it shows") {
     REQUIRE(bench.log->truncate_to(6));
     CHECK(bench.log->shown_offset() == (flush_messages == 1 ? 6 : 4));
   }
+}
+
+TEST_CASE("what a cleaner left half done is ended, or undone") {
+  LogBench bench;
+  bench.config.segment_bytes = 2000;
+  bench.create();
+  for (int i = 0; i < 40; ++i) bench.append(2, 1000 + i);
+  REQUIRE(bench.close());
+  auto logs = [&] {
+    std::vector<std::string> names;
+    for (const std::string& name : bench.files())
+      if (name.ends_with(kLogSuffix)) names.push_back(name);
+    return names;
+  };
+  auto content = [&](const std::string& name) {
+    std::ifstream file(bench.path() / name, std::ios::binary);
+    return std::string((std::istreambuf_iterator<char>(file)), {});
+  };
+  auto write = [&](const std::string& name, const std::string& bytes) {
+    std::ofstream(bench.path() / name, std::ios::binary) << bytes;
+  };
+  auto leftovers = [&] {
+    std::vector<std::string> names;
+    for (const std::string& name : bench.files())
+      if (name.find(".swap") != std::string::npos || name.find(".cleaned") != std::string::npos)
+        names.push_back(name);
+    return names;
+  };
+  std::vector<std::string> before = logs();
+  REQUIRE(before.size() > 4);
+  // Two segments were written anew as one, which was whole: it takes their place.
+  write(before[0] + ".swap", content(before[0]) + content(before[1]));
+  write(before[3] + ".cleaned", "unfinished");
+  bench.reopen(false);
+  CHECK(bench.log->leo() == 80);
+  std::vector<std::string> after = before;
+  after.erase(after.begin() + 1);
+  CHECK(logs() == after);
+  CHECK(leftovers().empty());
+  for (int64_t offset = 0; offset < 80; offset += 2) CHECK(bench.first_offset_at(offset) == offset);
+  // One that was to be cut in several pieces, some of which were not finished: all of it goes.
+  REQUIRE(bench.close());
+  write(before[0] + ".swap", "a piece");
+  write(before[2] + ".swap", "a piece");
+  write(before[0] + ".cleaned", "a piece");
+  bench.reopen(false);
+  CHECK(logs() == after);
+  CHECK(leftovers().empty());
+  CHECK(bench.log->leo() == 80);
 }
