@@ -86,6 +86,7 @@ def normal(text):
     text = re.sub(r"0x[0-9a-f]+", "HEX", text)
     text = re.sub(r"[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ [\d:]+ \w+ \d{4}", "DATE", text)
     text = re.sub(r"=/[^\n]*", "=PATH", text)
+    text = re.sub(r"lop=\w+", "lop=OP", text)  # the last operation: a ping has come by now, or not yet
     return re.sub(r"-?\d+(\.\d+)?", "N", text)
 
 
@@ -123,9 +124,10 @@ def fields(target, answer):
     if target in ("system_properties", "sysp"):
         return sorted(k for k in page if k.startswith("zookeeper.admin.") or k in ("command", "error"))
     if target in ("dump", "watches", "wchc", "watches_by_path", "wchp"):
-        # Keys are sessions, paths and expiry times. How many expiry times there are depends on the moment sessions came.
-        return {k: sorted(set(map(str, shape(v).values()))) if isinstance(v, dict) and "path_to" not in k else shape(v)
-                for k, v in page.items()}
+        # Keys are sessions, paths and expiry times. How many expiry times there are depends on the moment sessions came,
+        # and one that all sessions have left stays, empty, until it is due.
+        return {k: sorted({str(one) for one in shape(v).values() if one != []}) if isinstance(v, dict) and "path_to" not in k
+                else shape(v) for k, v in page.items()}
     if target in ("last_snapshot", "lsnp", "dirs"):
         return list(page)
     small = len(answer) < 150 and target != "initial_configuration"
