@@ -200,6 +200,11 @@ void start(CallPtr call, Resource& resource) {
         refuse(resource, ErrorCode::invalid_request, "Default topic resources are not allowed.");
         return step(std::move(call));
       }
+      if (call->incremental)
+        if (std::string fault = path_fault("/config/topics/" + resource.name); !fault.empty()) {
+          refuse(resource, {RefusalKind::bad_value, std::move(fault)});
+          return step(std::move(call));
+        }
       return with_stored(std::move(call), resource, "topics", resource.name, alter_topic);
     case kBroker: {
       if (!resource.name.empty() && is_elsewhere(*call, resource)) return step(std::move(call));

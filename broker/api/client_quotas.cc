@@ -72,6 +72,17 @@ AdminRefusal read_filter(const kmsg::DescribeClientQuotasRequest& asked, Filter&
     return {ErrorCode::invalid_request,
             "Invalid entity filter component combination, IP filter component should not be used "
             "with user or clientId filter component."};
+  // A name of no letters has no znode that could be looked for.
+  auto exact = [](const Match& match) { return match.asked && !match.any; };
+  auto nameless = [&](const Match& match) {
+    return exact(match) && match.name && match.name->empty();
+  };
+  bool user_alone = filter.strict && !filter.client.asked,
+       client_alone = filter.strict && !filter.user.asked;
+  bool both = exact(filter.user) && exact(filter.client);
+  if (nameless(filter.ip) || (nameless(filter.user) && (user_alone || both)) ||
+      (nameless(filter.client) && (client_alone || both)))
+    return {ErrorCode::unknown_server_error, std::nullopt};
   return {};
 }
 

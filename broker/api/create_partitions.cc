@@ -1,13 +1,30 @@
 // CreatePartitions. Source: KIP-195.
 #include "proto/kafka/create_partitions.h"
 
+#include <algorithm>
+
 #include "broker/api/handlers.h"
+#include "broker/zk/znodes.h"
 
 namespace ottla::broker {
 
 void handle_create_partitions(ApiContext& context, RequestPtr request) {
   kmsg::CreatePartitionsRequest asked;
   if (!decode(*request, asked)) return;
+  // A name that no znode can have fails the whole at Kafka's own. One that comes twice is refused
+  // before anybody looks.
+  for (const auto& topic : asked.topics) {
+    auto same = [&](const auto& other) { return other.name == topic.name; };
+    if (path_fault("/brokers/topics/" + topic.name).empty()) continue;
+    if (std::count_if(asked.topics.begin(), asked.topics.end(), same) > 1) continue;
+    kmsg::CreatePartitionsResponse response;
+    for (const auto& each : asked.topics) {
+      auto& entry = response.results.emplace_back();
+      entry.name = each.name;
+      entry.error_code = kmsg::ErrorCode::unknown_server_error;
+    }
+    return request->reply(response);
+  }
   context.control.topics().create_partitions(
       asked, [request = std::move(request)](std::vector<CreatePartitionsResult> results) {
         kmsg::CreatePartitionsResponse response;

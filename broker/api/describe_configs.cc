@@ -148,7 +148,8 @@ void step(std::shared_ptr<Call> call) {
       break;
     case kClientMetrics:
       refuse(result, ErrorCode::invalid_request,
-             "Config type client-metrics is only supported on KRaft clusters");
+             resource.resource_name.empty() ? "Client metrics subscription name must not be empty"
+                          : "Config type client-metrics is only supported on KRaft clusters");
       break;
     default:  // refuses_all() left none
       break;

@@ -18,8 +18,8 @@ using Response = kmsg::FetchResponse;
 
 namespace {
 
-constexpr int16_t kFirstWithTopicIds = 13, kFirstWithLeaderHints = 16, kFirstWithZstd = 10,
-                  kFirstWithMagic2 = 4;
+constexpr int16_t kFirstWithDivergence = 12, kFirstWithTopicIds = 13, kFirstWithLeaderHints = 16,
+                  kFirstWithZstd = 10, kFirstWithMagic2 = 4;
 
 struct Call {
   RequestPtr request;
@@ -147,8 +147,8 @@ Response::PartitionData entry_of(ApiContext& context, Call& call, size_t i, Read
   const FetchPartition& asked = call.session.partitions()[i];
   Response::PartitionData entry;
   entry.partition_index = asked.partition;
-  if (outcome.error == ErrorCode::none && refuses_zstd(context, call, asked))
-    outcome.error = ErrorCode::unsupported_compression_type;
+  // Whatever the log said.
+  if (refuses_zstd(context, call, asked)) outcome.error = ErrorCode::unsupported_compression_type;
   if (outcome.error == ErrorCode::none) {
     entry.high_watermark = outcome.hw;
     entry.last_stable_offset = outcome.lso;
@@ -193,8 +193,34 @@ std::vector<size_t> answer_order(const std::vector<ReadOutcome>& outcomes) {
   return order;
 }
 
+// As Kafka answers what its handler did not expect: the same error for each partition that was
+// named, and above them.
+void answer_failed(Request& request, const kmsg::FetchRequest& asked, ErrorCode error) {
+  Response response;
+  response.error_code = error;
+  response.session_id = asked.session_id;
+  if (request.version() >= kFirstWithTopicIds) return request.reply(response);
+  for (const auto& topic : asked.topics) {
+    auto& answer = response.responses.emplace_back();
+    answer.topic = topic.topic;
+    for (const auto& partition : topic.partitions) {
+      auto& entry = answer.partitions.emplace_back();
+      entry.partition_index = partition.partition;
+      entry.error_code = error;
+      entry.high_watermark = -1;
+      entry.aborted_transactions.emplace();
+    }
+  }
+  request.reply(response);
+}
+
 void finish(ApiContext& context, Call& call, std::vector<ReadOutcome> outcomes) {
   call.request->client().cancel = nullptr;
+  // A session that newer requests began: what they asked for cannot be said in this version.
+  if (call.request->version() < kFirstWithDivergence &&
+      std::any_of(outcomes.begin(), outcomes.end(),
+                  [](const ReadOutcome& each) { return each.diverging.has_value(); }))
+    return answer_failed(*call.request, call.asked, ErrorCode::unsupported_version);
   const auto& partitions = call.session.partitions();
   std::vector<FetchOutcome> summary(outcomes.size());
   for (size_t i = 0; i < outcomes.size(); ++i) {
@@ -262,27 +288,6 @@ bool refuses_isolation(ApiContext& context, const kmsg::FetchRequest& asked,
   return std::any_of(targets.begin(), targets.end(), [&](const ReadTarget& target) {
     return context.metadata().partition(target.tp.topic, target.tp.partition) != nullptr;
   });
-}
-
-// As Kafka answers what its handler did not expect: the same error for each partition that was
-// named, and above them.
-void answer_failed(Request& request, const kmsg::FetchRequest& asked, ErrorCode error) {
-  Response response;
-  response.error_code = error;
-  response.session_id = asked.session_id;
-  if (request.version() >= kFirstWithTopicIds) return request.reply(response);
-  for (const auto& topic : asked.topics) {
-    auto& answer = response.responses.emplace_back();
-    answer.topic = topic.topic;
-    for (const auto& partition : topic.partitions) {
-      auto& entry = answer.partitions.emplace_back();
-      entry.partition_index = partition.partition;
-      entry.error_code = error;
-      entry.high_watermark = -1;
-      entry.aborted_transactions.emplace();
-    }
-  }
-  request.reply(response);
 }
 
 }  // namespace

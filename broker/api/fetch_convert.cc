@@ -56,7 +56,18 @@ ConvertedRecords Conversion::run() const {
   if (!needs_down_conversion(set, magic)) return {};
   if (!allowed) return {ErrorCode::unsupported_version, std::nullopt, 0};
   uint64_t count = 0;
+  // The first batch of which something is left is promised whole.
+  size_t from = 0;
   auto first = down_convert(set.first(cursor.position()), magic, fetch_offset, &count);
+  while (first && first->size() == 0) {
+    from = cursor.position();
+    if (!cursor.next()) {
+      Buffer nothing;
+      fit(nothing, kLogOverhead);
+      return {ErrorCode::none, std::move(nothing), 0};
+    }
+    first = down_convert(set.subspan(from, cursor.position() - from), magic, fetch_offset, &count);
+  }
   if (!first)
     return {first.error().code == Errc::unsupported ? ErrorCode::unsupported_compression_type
                                                     : ErrorCode::unknown_server_error,

@@ -23,10 +23,8 @@ struct Call {
   bool failed = false;
 };
 
-bool is_transactional(Bytes records) {
-  return records.size() >= kBatchHeaderSize && records[kMagicAt] == kMagicV2 &&
-         BatchView(records).transactional();
-}
+// Bytes of a v2 batch's head that Kafka's own looks at before it has seen that the head is whole.
+constexpr size_t kHeadToProducer = kProducerIdAt + 8;
 
 // A length that a batch's head makes more than 32 bits hold: at Kafka's own nothing expects it.
 bool has_immense_length(Bytes set) {
@@ -34,41 +32,66 @@ bool has_immense_length(Bytes set) {
   return load_be<int32_t>(set.data() + kLengthAt) > INT32_MAX - 12;
 }
 
-// What fails a request as a whole, by a look at the first batch of each partition: one that cannot
-// be walked, then one of a transaction where there is none.
-ErrorCode refuse_all(const kmsg::ProduceRequest& asked, std::optional<std::string>& message) {
-  bool transactional = false;
-  for (const auto& topic : asked.topic_data)
-    for (const auto& partition : topic.partition_data) {
-      BatchCursor cursor(partition.records.bytes);
-      if (auto first = cursor.next()) transactional |= is_transactional(first->bytes);
-      if (has_immense_length(partition.records.bytes)) return ErrorCode::unknown_server_error;
-      if (!cursor.corrupt()) continue;
-      if (std::string why = cursor.corruption(); !why.empty()) message = std::move(why);
-      return ErrorCode::corrupt_message;
-    }
-  if (transactional && !asked.transactional_id)
-    return ErrorCode::transactional_id_authorization_failed;
-  return ErrorCode::none;
+struct WholeRefusal {
+  ErrorCode error = ErrorCode::none;
+  std::optional<std::string> message;
+};
+
+WholeRefusal corrupt(const BatchCursor& cursor) {
+  WholeRefusal refusal{ErrorCode::corrupt_message, std::nullopt};
+  if (std::string why = cursor.corruption(); !why.empty()) refusal.message = std::move(why);
+  return refusal;
 }
 
-// What refuses a partition before its log is asked.
-void refuse_before_append(ApiContext& context, const Request& request,
-                          const kmsg::ProduceRequest& asked, const std::string& topic,
+// What fails a request as a whole, by a look at the first batch of each partition: one that cannot
+// be walked, or one of a transaction where there is none, whichever comes first.
+WholeRefusal refuse_all(const kmsg::ProduceRequest& asked) {
+  for (const auto& topic : asked.topic_data)
+    for (const auto& partition : topic.partition_data) {
+      Bytes set = partition.records.bytes;
+      if (has_immense_length(set)) return {ErrorCode::unknown_server_error, std::nullopt};
+      BatchCursor cursor(set, true);
+      auto first = cursor.next();
+      if (cursor.corrupt()) return corrupt(cursor);
+      if (!first || first->magic != kMagicV2) continue;
+      if ((load_be<int16_t>(first->bytes.data() + kAttributesAt) & kTransactionalBit) == 0)
+        continue;
+      if (asked.transactional_id) return {};
+      return {ErrorCode::transactional_id_authorization_failed, std::nullopt};
+    }
+  return {};
+}
+
+// What fails it as a whole when every batch of the partitions that are let in is walked.
+WholeRefusal refuse_walk(Bytes set) {
+  BatchCursor cursor(set, true);
+  while (auto batch = cursor.next())
+    if (batch->magic == kMagicV2 && batch->bytes.size() < kHeadToProducer)
+      return {ErrorCode::unknown_server_error, std::nullopt};
+  return cursor.corrupt() ? corrupt(cursor) : WholeRefusal{};
+}
+
+// What refuses a partition by a look at its batches. An unknown_server_error is the whole
+// request's.
+void refuse_before_append(ApiContext& context, const Request& request, const std::string& topic,
                           const kmsg::Records& records, Response::PartitionProduceResponse& entry) {
-  if (context.metadata().partition(topic, entry.index) == nullptr) {
+  if (context.metadata().partition(topic, entry.index) == nullptr)
     entry.error_code = ErrorCode::unknown_topic_or_partition;
-  } else if (is_internal_topic(topic) && request.client_id_text() != "__admin_client" &&
-             context.replicas.find(topic, entry.index) != nullptr) {
-    entry.error_code = ErrorCode::invalid_topic_exception;
-  } else if (records.is_null) {
+  else if (records.is_null)
     entry.error_code = ErrorCode::invalid_record;
-  } else {
-    SetCheck check = check_produce_set(request.version(), records.bytes);
-    entry.error_code = to_error_code(check.refusal);
-    if (check.refusal == Refusal::none && (asked.acks < -1 || asked.acks > 1))
-      entry.error_code = ErrorCode::invalid_required_acks;
-  }
+  else
+    entry.error_code = to_error_code(check_produce_set(request.version(), records.bytes).refusal);
+}
+
+// What refuses one whose batches may be appended.
+ErrorCode refuse_at_append(ApiContext& context, const Request& request,
+                           const kmsg::ProduceRequest& asked, const std::string& topic,
+                           int32_t partition) {
+  if (asked.acks < -1 || asked.acks > 1) return ErrorCode::invalid_required_acks;
+  if (is_internal_topic(topic) && request.client_id_text() != "__admin_client" &&
+      context.replicas.find(topic, partition) != nullptr)
+    return ErrorCode::invalid_topic_exception;
+  return ErrorCode::none;
 }
 
 void finish(ApiContext& context, Call& call, std::vector<AppendOutcome> outcomes) {
@@ -106,32 +129,46 @@ void handle_produce(ApiContext& context, RequestPtr request) {
   if (!decode(*request, asked)) return;
   auto call = std::make_unique<Call>();
   call->acked = asked.acks != 0;
-  std::optional<std::string> why;
-  const ErrorCode all = refuse_all(asked, why);
-  std::vector<AppendTarget> targets;
-  call->response.responses.reserve(asked.topic_data.size());
+  WholeRefusal whole = refuse_all(asked);
+  auto& answers = call->response.responses;
+  answers.reserve(asked.topic_data.size());
   for (auto& topic : asked.topic_data) {
     if (topic.partition_data.empty()) continue;
-    auto& answer = call->response.responses.emplace_back();
-    answer.partition_responses.reserve(topic.partition_data.size());
+    auto& answer = answers.emplace_back();
+    answer.name = topic.name;
     for (auto& partition : topic.partition_data) {
       auto& entry = answer.partition_responses.emplace_back();
       entry.index = partition.index;
       entry.base_offset = -1;
-      entry.error_code = all;
-      entry.error_message = why;
-      if (all == ErrorCode::none)
-        refuse_before_append(context, *request, asked, topic.name, partition.records, entry);
+      if (whole.error != ErrorCode::none) continue;
+      refuse_before_append(context, *request, topic.name, partition.records, entry);
+      if (entry.error_code == ErrorCode::unknown_server_error)
+        whole = {entry.error_code, std::nullopt};
+      else if (entry.error_code == ErrorCode::none)
+        whole = refuse_walk(partition.records.bytes);
+    }
+  }
+  std::vector<AppendTarget> targets;
+  size_t at = 0;
+  for (auto& topic : asked.topic_data) {
+    if (topic.partition_data.empty()) continue;
+    for (size_t i = 0; i < topic.partition_data.size(); ++i) {
+      auto& entry = answers[at].partition_responses[i];
+      if (whole.error != ErrorCode::none) {
+        entry.error_code = whole.error;
+        entry.error_message = whole.message;
+      } else if (entry.error_code == ErrorCode::none) {
+        entry.error_code = refuse_at_append(context, *request, asked, topic.name, entry.index);
+      }
       if (entry.error_code != ErrorCode::none) {
         call->failed = true;
         continue;
       }
       targets.push_back(
-          {{topic.name, partition.index}, request->editable(partition.records.bytes)});
-      call->where.emplace_back(call->response.responses.size() - 1,
-                               answer.partition_responses.size() - 1);
+          {{topic.name, entry.index}, request->editable(topic.partition_data[i].records.bytes)});
+      call->where.emplace_back(at, i);
     }
-    answer.name = std::move(topic.name);
+    ++at;
   }
   call->request = std::move(request);
   context.replicas.append(std::move(targets), asked.acks, asked.timeout_ms, Origin::client,

@@ -105,8 +105,12 @@ void handle_create_delegation_token(ApiContext&, RequestPtr request) {
   response.principal_name = kAnonymous;
   if (request->version() >= 3) {
     if (asked.owner_principal_name && !asked.owner_principal_name->empty()) {
-      response.principal_type = asked.owner_principal_type.value_or("User");
-      response.principal_name = *asked.owner_principal_name;
+      if (asked.owner_principal_type) {
+        response.principal_type = *asked.owner_principal_type;
+        response.principal_name = *asked.owner_principal_name;
+      } else {
+        response.error_code = ErrorCode::unknown_server_error;  // a name of no kind
+      }
     }
     response.token_requester_principal_type = "User";
     response.token_requester_principal_name = kAnonymous;

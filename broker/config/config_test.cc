@@ -98,6 +98,9 @@ TEST_CASE("topic configs are refused in Kafka's words") {
         "Invalid value 0.9 for configuration message.format.version: Version 0.9 is not a valid "
         "version");
   CHECK(topic_config_fault(broker, {{"message.format.version", "2.8"}}).empty());
+  // Of several wrong values the first in Kafka's own order.
+  CHECK(topic_config_fault(broker, {{"min.insync.replicas", "0"}, {"retention.ms", "-2"}}) ==
+        "Invalid value -2 for configuration retention.ms: Value must be at least -1");
   CHECK(
       topic_config_fault(broker, {{"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}})
           .starts_with("conflict topic config setting"));

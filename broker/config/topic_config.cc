@@ -159,6 +159,44 @@ TopicConfig make_topic_config(const BrokerConfig& broker, const ConfigOverrides&
   return with_overrides(topic_defaults(broker), overrides);
 }
 
+// Of several wrong values Kafka tells the first of its own list of keys.
+constexpr std::string_view kCheckedInOrder[] = {"segment.bytes",
+                                                "segment.ms",
+                                                "segment.jitter.ms",
+                                                "segment.index.bytes",
+                                                "flush.messages",
+                                                "flush.ms",
+                                                "retention.bytes",
+                                                "retention.ms",
+                                                "max.message.bytes",
+                                                "index.interval.bytes",
+                                                "delete.retention.ms",
+                                                "min.compaction.lag.ms",
+                                                "max.compaction.lag.ms",
+                                                "file.delete.delay.ms",
+                                                "min.cleanable.dirty.ratio",
+                                                "cleanup.policy",
+                                                "unclean.leader.election.enable",
+                                                "min.insync.replicas",
+                                                "compression.type",
+                                                "compression.gzip.level",
+                                                "compression.lz4.level",
+                                                "compression.zstd.level",
+                                                "preallocate",
+                                                "message.format.version",
+                                                "message.timestamp.type",
+                                                "message.timestamp.difference.max.ms",
+                                                "message.timestamp.before.max.ms",
+                                                "message.timestamp.after.max.ms",
+                                                "leader.replication.throttled.replicas",
+                                                "follower.replication.throttled.replicas",
+                                                "message.downconversion.enable",
+                                                "remote.storage.enable",
+                                                "local.retention.ms",
+                                                "local.retention.bytes",
+                                                "remote.log.copy.disable",
+                                                "remote.log.delete.on.disable"};
+
 std::string topic_config_fault(const BrokerConfig& broker, const ConfigOverrides& overrides,
                                bool* bad_value) {
   auto of_value = [bad_value](std::string text) {
@@ -167,6 +205,10 @@ std::string topic_config_fault(const BrokerConfig& broker, const ConfigOverrides
   };
   for (const auto& [name, text] : overrides)
     if (find_topic_key(name) == nullptr) return "Unknown topic config name: " + name;
+  for (std::string_view name : kCheckedInOrder)
+    if (auto found = overrides.find(std::string(name)); found != overrides.end())
+      if (std::string fault = value_fault(*find_topic_key(name), found->second); !fault.empty())
+        return of_value(std::move(fault));
   for (const auto& [name, text] : overrides)
     if (std::string fault = value_fault(*find_topic_key(name), text); !fault.empty())
       return of_value(std::move(fault));

@@ -30,7 +30,12 @@ ProducerState::Verdict ProducerState::check(const BatchView& batch, Origin origi
   auto found = producers_.find(batch.producer_id());
   const ProducerEntry* entry = found == producers_.end() ? nullptr : &found->second;
   if (origin == Origin::replication) return {};
-  // Before its first marker a producer has the coordinator epoch -1.
+  // Before its first batch a producer has the epoch -1, before its first marker the coordinator
+  // epoch -1.
+  if (entry == nullptr && batch.producer_epoch() < kNoProducerEpoch)
+    return refuse(Refusal::invalid_producer_epoch,
+                  fmt::format("epoch {} of producer {} is none", batch.producer_epoch(),
+                              batch.producer_id()));
   if (entry == nullptr && marker && marker->coordinator_epoch < ProducerEntry{}.coordinator_epoch)
     return refuse(Refusal::transaction_coordinator_fenced,
                   fmt::format("coordinator epoch {}", marker->coordinator_epoch));

@@ -18,6 +18,10 @@ std::optional<EpochEnd> divergence(const PartitionLog& log, const ReadTarget& ta
     error = ErrorCode::offset_out_of_range;
     return std::nullopt;
   }
+  if (target.offset < log.log_start_offset()) {
+    error = ErrorCode::offset_out_of_range;
+    return std::nullopt;
+  }
   if (end.epoch < target.last_fetched_epoch || end.end_offset < target.offset) return end;
   return std::nullopt;
 }

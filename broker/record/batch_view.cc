@@ -77,7 +77,7 @@ std::optional<RawBatch> BatchCursor::next() {
   size_t least = magic == kMagicV2   ? kBatchHeaderSize
                  : magic == kMagicV1 ? kLogOverhead + kLegacyMinSizeV1
                                      : kLogOverhead + kLegacyMinSizeV0;
-  if (size < least) {
+  if (size < least && !heads_may_be_short_) {
     corrupt_ = true;
     return std::nullopt;
   }

@@ -97,7 +97,10 @@ struct RawBatch {
 
 class BatchCursor {
  public:
-  explicit BatchCursor(Bytes set) : set_(set) {}
+  // With `heads_may_be_short` a batch is whole as soon as its length says so, however little of a
+  // header it has: 26 bytes of it are sure.
+  explicit BatchCursor(Bytes set, bool heads_may_be_short = false)
+      : set_(set), heads_may_be_short_(heads_may_be_short) {}
   // The next whole batch; nullopt at the end, at an incomplete tail, or on a structural error.
   std::optional<RawBatch> next();
   bool corrupt() const { return corrupt_; }  // a length or magic that no batch can have
@@ -108,6 +111,7 @@ class BatchCursor {
  private:
   Bytes set_;
   size_t at_ = 0;
+  bool heads_may_be_short_ = false;
   bool corrupt_ = false;
 };
 

@@ -502,6 +502,39 @@ TEST_CASE("record errors are counted all and listed within a bound") {
   CHECK(out.message.find("due to 150000 record errors") != std::string::npos);
 }
 
+TEST_CASE("codecs that are none, heads cut short and producers without an epoch") {
+  auto set_codec = [](Buffer& batch, int16_t codec) {
+    store_be(batch.data() + kAttributesAt, codec);
+    store_be(batch.data() + kCrcAt, BatchView(batch.bytes()).computed_crc());
+  };
+  Buffer batch = simple_batch(2);
+  set_codec(batch, 6);
+  CHECK(check_produce_set(6, batch).refusal == Refusal::unknown_server_error);
+  CHECK(check_produce_set(7, batch).refusal == Refusal::none);
+  CHECK(validate_and_assign(batch.mutable_bytes(), {}, {}).refusal ==
+        Refusal::unknown_server_error);
+
+  // A length that ends inside the header: the base offset is looked at before the header is.
+  Buffer short_one = simple_batch(2);
+  store_be(short_one.data() + kLengthAt, int32_t{40});
+  short_one.resize_uninitialized(52);
+  CHECK(check_produce_set(9, short_one).refusal == Refusal::none);
+  CHECK(validate_and_assign(short_one.mutable_bytes(), {}, {}).refusal == Refusal::corrupt_message);
+  store_be(short_one.data(), int64_t{7});
+  CHECK(validate_and_assign(short_one.mutable_bytes(), {}, {}).refusal == Refusal::invalid_record);
+
+  // Only who compresses anew minds.
+  ValidateRules rules;
+  for (auto codec : {compress::Codec::none, compress::Codec::gzip}) {
+    Buffer odd = simple_batch(2);
+    store_be(odd.data() + kProducerIdAt, int64_t{-2});
+    store_be(odd.data() + kCrcAt, BatchView(odd.bytes()).computed_crc());
+    rules.target_codec = codec;
+    CHECK(validate_and_assign(odd.mutable_bytes(), rules, {}).refusal ==
+          (codec == compress::Codec::none ? Refusal::none : Refusal::unknown_server_error));
+  }
+}
+
 TEST_CASE("sequences wrap to zero") {
   CHECK(sequence_plus(INT32_MAX, 1) == 0);
   CHECK(sequence_plus(INT32_MAX - 1, 3) == 1);

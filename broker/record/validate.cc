@@ -126,8 +126,16 @@ std::optional<Validated> check_outside(const RawBatch& batch, const ValidateRule
     return refuse(Refusal::message_too_large,
                   fmt::format("a batch of {} bytes passes max.message.bytes={}", batch.bytes.size(),
                               rules.max_message_bytes));
+  size_t least =
+      v2 ? kBatchHeaderSize
+         : kLogOverhead + (batch.magic == kMagicV1 ? kLegacyMinSizeV1 : kLegacyMinSizeV0);
+  if (batch.bytes.size() < least)
+    return refuse(Refusal::corrupt_message, "a batch is shorter than its header");
   if (!(v2 ? BatchView(batch.bytes).crc_ok() : LegacyView(batch).crc_ok()))
     return refuse(Refusal::corrupt_message, "a batch fails its checksum");
+  int codec = v2 ? BatchView(batch.bytes).codec_id() : LegacyView(batch).codec_id();
+  if (codec >= compress::kCodecCount)
+    return refuse(Refusal::unknown_server_error, fmt::format("codec {} is none", codec));
   return std::nullopt;
 }
 
@@ -244,6 +252,13 @@ Validated recompress(const RawBatch& raw, compress::Codec codec, const ValidateR
   if (!read && read.error().code == Errc::too_large) return over_bound(input, kMaxRebuiltBytes);
   if (!read) return refuse(read.error());
   if (auto refused = checks.verdict()) return std::move(*refused);
+  // -1 alone says "no producer" to who writes a batch; below 0 does to who only reads it.
+  constexpr int64_t kNone = -1;
+  bool has_id = batch.producer_id() != kNone;
+  if (has_id && (batch.producer_epoch() == kNone || batch.base_sequence() < 0))
+    return refuse(Refusal::unknown_server_error, "a producer without epoch or sequence number");
+  if (batch.transactional() && !has_id)
+    return refuse(Refusal::unknown_server_error, "a transaction without a producer");
   return finish_rebuilt(builder, rules, input);
 }
 
@@ -374,13 +389,17 @@ Validated validate_legacy(const std::vector<RawBatch>& batches, const ValidateRu
 }  // namespace
 
 SetCheck check_produce_set(int16_t produce_version, Bytes set) {
-  BatchCursor cursor(set);
+  BatchCursor cursor(set, true);
   auto first = cursor.next();
   if (cursor.corrupt()) return {Refusal::corrupt_message, cursor.corruption()};
   if (produce_version < 3) return {};
   if (!first || first->magic != kMagicV2) return {Refusal::invalid_record, {}};
-  if (produce_version < 7 && BatchView(first->bytes).codec() == compress::Codec::zstd)
-    return {Refusal::unsupported_compression_type, {}};
+  if (produce_version < 7) {
+    int codec = load_be<int16_t>(first->bytes.data() + kAttributesAt) & kCodecMask;
+    if (codec >= compress::kCodecCount) return {Refusal::unknown_server_error, {}};
+    if (static_cast<compress::Codec>(codec) == compress::Codec::zstd)
+      return {Refusal::unsupported_compression_type, {}};
+  }
   if (cursor.next()) return {Refusal::invalid_record, {}};
   if (cursor.corrupt()) return {Refusal::corrupt_message, cursor.corruption()};
   return {};
@@ -389,7 +408,7 @@ SetCheck check_produce_set(int16_t produce_version, Bytes set) {
 Validated validate_and_assign(MutBytes set, const ValidateRules& rules,
                               const ValidateInput& input) {
   std::vector<RawBatch> batches;
-  BatchCursor cursor(set);
+  BatchCursor cursor(set, true);
   while (auto batch = cursor.next()) {
     if (auto refused = check_outside(*batch, rules, input)) return std::move(*refused);
     batches.push_back(*batch);

@@ -221,6 +221,27 @@ int16_t security_protocol_id(std::string_view name) {
     if (row.name == name) return row.id;
   return -1;
 }
+std::string path_fault(std::string_view path) {
+  if (path.size() > 1 && path.back() == '/') return "Path must not end with / character";
+  auto at_end = [&](size_t i) { return i + 1 == path.size() || path[i + 1] == '/'; };
+  for (size_t i = 1; i < path.size(); ++i) {
+    std::string_view reason;
+    char c = path[i], last = path[i - 1];
+    auto byte = static_cast<unsigned char>(c);
+    if (c == '\0')
+      reason = "null character not allowed";
+    else if (c == '/' && last == '/')
+      reason = "empty node name specified";
+    else if (c == '.' && at_end(i) && (last == '/' || (last == '.' && path[i - 2] == '/')))
+      reason = "relative paths not allowed";
+    else if (byte < 0x20 || byte == 0x7f)
+      reason = "invalid character";
+    if (!reason.empty())
+      return fmt::format("Invalid path string \"{}\" caused by {} @{}", path, reason, i);
+  }
+  return {};
+}
+
 std::string_view security_protocol_name(int16_t id) {
   for (const ProtocolName& row : kProtocols)
     if (row.id == id) return row.name;

@@ -62,6 +62,9 @@ Result<BrokerRegistration> decode_broker(int32_t id, std::string_view json);
 // "PLAINTEXT" -> 0 and back; -1 and "" for a stranger.
 int16_t security_protocol_id(std::string_view name);
 std::string_view security_protocol_name(int16_t id);
+// What Kafka's ZooKeeper client says of a path before it sends anything; empty: nothing. Bytes
+// outside ASCII are let through.
+std::string path_fault(std::string_view path);
 
 // /controller
 struct ControllerNode {

@@ -48,6 +48,16 @@ TEST_CASE("older registrations are read") {
     CHECK_FALSE(decode_broker(7, text));
 }
 
+TEST_CASE("names that no znode can have are refused in ZooKeeper's words") {
+  CHECK(path_fault("/config/topics/t").empty());
+  CHECK(path_fault("/config/topics/a.b").empty());
+  CHECK(path_fault("/config/topics/").ends_with("must not end with / character"));
+  CHECK(path_fault("/config/topics/.") ==
+        "Invalid path string \"/config/topics/.\" caused by relative paths not allowed @15");
+  CHECK(path_fault("/config/topics/..").find("relative paths") != std::string::npos);
+  CHECK(path_fault("/config/topics/a//b").find("empty node name") != std::string::npos);
+}
+
 TEST_CASE("controller, cluster id, feature and producer id nodes") {
   CHECK(encode_controller({1, 1795334687617, -1}) ==
         R"({"version":2,"brokerid":1,"timestamp":"1795334687617","kraftControllerEpoch":-1})");

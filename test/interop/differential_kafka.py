@@ -18,7 +18,9 @@ controlled.shutdown.enable=false
 
 
 def program():
-    """The build that is newest."""
+    """The build that is newest, or what OTTLA_DIFFERENTIAL_KAFKA names."""
+    if given := os.environ.get("OTTLA_DIFFERENTIAL_KAFKA"):
+        return given
     found = [path for preset in ("release", "dev", "asan") if
              os.path.exists(path := os.path.join(ROOT, "build", preset, "test", "interop", "differential_kafka", "differential_kafka"))]
     if not found:
@@ -29,23 +31,27 @@ def program():
 class Stacks:
     """An ensemble of ours with two chroots; Apache's broker and ours, each fresh on its own directory in memory."""
 
-    def __init__(self, first_port=None):
+    def __init__(self, first_port=None, logs=False):
         ports = range(first_port, first_port + 3) if first_port else free_ports(3)
         base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.logs = logs
         self.directories = [tempfile.mkdtemp(prefix="ottla-differential-", dir=base) for _ in range(3)]
         for d in self.directories:
             atexit.register(shutil.rmtree, d, ignore_errors=True)
         self.ensemble = Ensemble(self.directories[0], ports[0])
         zookeeper = f"127.0.0.1:{self.ensemble.port}"
-        self.apache = ApacheBroker(zookeeper + "/apache", self.directories[1], ports[1], extra=PROPERTIES)
+        self.apache = ApacheBroker(zookeeper + "/apache", self.directories[1], ports[1], extra=PROPERTIES,
+                                   # Half the requests are refused: without the words and the stack of each, a run takes half the time.
+                                   **({} if logs else {"log_level": "OFF", "jvm": ("-XX:-StackTraceInThrowable",)}))
         self.ours = Broker(zookeeper + "/ottla0", self.directories[2], ports[2],
                            extra="transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n" + PROPERTIES)
 
-    def run(self, seed, requests, *more, timeout=600):
+    def run(self, seed, requests, *more, timeout=600, quiet=False):
         command = [program(), "--apache", str(self.apache.port), "--ours", str(self.ours.port), "--seed", str(seed), "--requests", str(requests),
                    "--own", f"{self.directories[1]}={self.directories[2]}=DIR", "--own", "/apache=/ottla0=CHROOT", *more]
         started = time.monotonic()
-        done = subprocess.run(command, timeout=timeout, stdin=subprocess.DEVNULL)  # its output is ours
+        done = subprocess.run(command, timeout=timeout, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if quiet else None,
+                              text=True, errors="replace")  # else its output is ours
         print(f"({time.monotonic() - started:.0f} s)", flush=True)
         for server in (self.apache.server, self.ours.server):
             assert server.alive(), f"{server.command[:3]} ended:\n{server.tail()}"
@@ -65,15 +71,19 @@ if __name__ == "__main__":
     parser.add_argument("--requests", type=int, default=50000)
     parser.add_argument("--keep-going", action="store_true")
     parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--times", action="store_true", help="where the run spent its time")
     parser.add_argument("--ports", type=int)
     parser.add_argument("--logs", action="store_true", help="print the last lines of both brokers' logs")
     args = parser.parse_args()
     failed = 0
     for seed in range(args.seed, args.seed + args.seeds):
-        stacks = Stacks(args.ports)
-        more = [flag for flag, on in (("--keep-going", args.keep_going), ("--trace", args.trace)) if on]
+        stacks = Stacks(args.ports, args.logs or "OTTLA_KEEP_LOGS" in os.environ)
+        more = [flag for flag, on in (("--keep-going", args.keep_going), ("--trace", args.trace), ("--times", args.times)) if on]
         done = stacks.run(seed, args.requests, *more, timeout=3600)
         failed += done.returncode != 0
+        if keep := os.environ.get("OTTLA_KEEP_LOGS"):
+            for name, server in (("apache", stacks.apache.server), ("ours", stacks.ours.server)):
+                shutil.copy(server.log, os.path.join(keep, f"{name}.{seed}.log"))
         if args.logs:
             print(stacks.apache.server.tail(60), stacks.ours.server.tail(60))
         stacks.stop()

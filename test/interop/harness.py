@@ -372,8 +372,8 @@ class ApacheEnsemble(Ensemble):
 class ApacheBroker(Broker):
     """Apache Kafka 3.9 in ZooKeeper mode, configured as Broker is. After kill -9 it refuses to start until its session is over."""
 
-    def __init__(self, zookeeper_connect, directory=None, port=None, broker_id=0, extra="", jvm=(), heap="512m"):
-        self.command = lambda config: java_command("kafka.Kafka", config, heap=heap, jvm=jvm)
+    def __init__(self, zookeeper_connect, directory=None, port=None, broker_id=0, extra="", jvm=(), heap="512m", log_level="WARN"):
+        self.command = lambda config: java_command("kafka.Kafka", config, heap=heap, jvm=jvm, log_level=log_level)
         super().__init__(zookeeper_connect, directory, port, broker_id,
                          "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n" + extra)
 

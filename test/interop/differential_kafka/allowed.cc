@@ -27,7 +27,8 @@ constexpr Rule kRules[] = {
     {k(ApiKey::produce), "responses[].partition_responses[].log_append_time_ms", Allow::both_set,
      "the clock"},
     {k(ApiKey::produce),
-     "responses[].partition_responses[].record_errors[].batch_index_error_message", Allow::text, "the clock, and how Java prints a record"},
+     "responses[].partition_responses[].record_errors[].batch_index_error_message", Allow::text,
+     "the clock, and how Java prints a record"},
     {k(ApiKey::produce), "responses[].partition_responses[].error_message", Allow::times,
      "the clock"},
     {k(ApiKey::list_offsets), "topics[].partitions[].timestamp", Allow::near,
@@ -120,8 +121,67 @@ constexpr Rule kRules[] = {
      "the documentation of a key is in our words"},
 };
 
+// docs/compat.md. Makes the answers alike where this is all that differs, and says so.
+bool finds_more(const kmsg::ListOffsetsRequest* asked, kmsg::ListOffsetsResponse& apache,
+                kmsg::ListOffsetsResponse& ours) {
+  auto timestamp_of = [&](const std::string& name, int32_t partition) -> int64_t {
+    if (!asked) return 0;
+    for (const auto& topic : asked->topics)
+      for (const auto& p : topic.partitions)
+        if (topic.name == name && p.partition_index == partition) return p.timestamp;
+    return -1;
+  };
+  bool any = false;
+  for (auto& topic : apache.topics)
+    for (auto& a : topic.partitions)
+      for (auto& other : ours.topics)
+        for (auto& o : other.partitions) {
+          if (topic.name != other.name || a.partition_index != o.partition_index) continue;
+          int64_t timestamp = timestamp_of(topic.name, a.partition_index);
+          bool more = timestamp >= 0 && a.offset == -1 && a.timestamp == -1 &&
+                      o.timestamp >= timestamp && o.offset > 0;
+          constexpr int64_t kMaxTimestamp = -3;
+          more |= timestamp == kMaxTimestamp && o.offset == -1 && a.offset >= 0;
+          if (!more) continue;
+          a.offset = o.offset, a.timestamp = o.timestamp, a.leader_epoch = o.leader_epoch;
+          any = true;
+        }
+  return any;
+}
+
+// docs/compat.md: a record of a time below -1 fails all of an old client's fetch at Apache's.
+bool fails_to_convert(int16_t version, kmsg::FetchResponse& apache, kmsg::FetchResponse& ours) {
+  constexpr int16_t kLastConverted = 3;
+  if (version > kLastConverted || apache.responses.empty()) return false;
+  for (const auto& topic : apache.responses)
+    for (const auto& p : topic.partitions)
+      if (p.error_code != kmsg::ErrorCode::unknown_server_error) return false;
+  ours.responses = apache.responses;
+  return true;
+}
+
 }  // namespace
 
 std::span<const Rule> allowed_differences() { return kRules; }
+
+bool is_never_answered(int16_t version, Message& ours) {
+  constexpr int16_t kFirstWithGroups = 8;
+  auto* offsets = body_of<kmsg::OffsetFetchResponse>(&ours);
+  return offsets && version >= kFirstWithGroups && offsets->groups.empty();
+}
+
+std::string_view excuse(int16_t key, int16_t version, Message* request, Message& apache,
+                        Message& ours) {
+  (void)key;
+  auto* fa = body_of<kmsg::FetchResponse>(&apache);
+  auto* fo = body_of<kmsg::FetchResponse>(&ours);
+  if (fa && fo && fails_to_convert(version, *fa, *fo)) return "a record of a time below -1";
+  auto* asked = body_of<kmsg::ListOffsetsRequest>(request);
+  auto* a = body_of<kmsg::ListOffsetsResponse>(&apache);
+  auto* o = body_of<kmsg::ListOffsetsResponse>(&ours);
+  if (a && o && finds_more(asked, *a, *o))
+    return "a time whose records in its segment were deleted by DeleteRecords: ours looks on";
+  return {};
+}
 
 }  // namespace ottla::differential

@@ -36,6 +36,14 @@ struct Difference {
   std::string apache, ours;
 };
 
+// Why these two answers of one request may differ altogether; empty: they may not. `request` is
+// null for a frame of bytes.
+std::string_view excuse(int16_t key, int16_t version, Message* request, Message& apache,
+                        Message& ours);
+
+// Whether Apache's leaves such a request without an answer for ever: docs/compat.md.
+bool is_never_answered(int16_t version, Message& ours);
+
 // The first few differences; empty: equal as far as the rules demand.
 std::vector<Difference> compare(int16_t key, int16_t version, Message& apache, Message& ours);
 

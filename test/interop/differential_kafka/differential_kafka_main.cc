@@ -1,5 +1,6 @@
 // differential_kafka: one seeded stream of requests in lock step to Apache's broker and to ours.
 //   differential_kafka --apache PORT --ours PORT [--seed N] [--requests N] [--keep-going] [--trace]
+//   [--times]
 //     [--own TEXT_OF_APACHES=TEXT_OF_OURS=SYMBOL]...   (paths and the like)
 // Both must be fresh. Exit 0: no difference; 1: at least one, with what repeats it; --allowed
 // prints the list of allowed differences.
@@ -39,6 +40,8 @@ int main(int argc, char** argv) {
       settings.keep_going = true;
     else if (flag == "--trace")
       settings.trace = true;
+    else if (flag == "--times")
+      settings.times = true;
     else if (flag == "--own")
       own.push_back(value());
     else if (flag == "--allowed")
@@ -57,7 +60,15 @@ int main(int argc, char** argv) {
   }
   Steps steps(run);
   steps.set_up();
-  while (run.sent() < settings.requests && !run.stop()) steps.one();
+  constexpr int64_t kSay = 10'000;
+  for (int64_t next = kSay; run.sent() < settings.requests && !run.stop();) {
+    steps.one();
+    if (run.sent() < next) continue;
+    fmt::print("{} requests\n", next);
+    std::fflush(stdout);
+    next += kSay;
+  }
+  if (!run.stop()) steps.finish();
   run.report();
   return run.failed() ? 1 : 0;
 }

@@ -20,6 +20,7 @@ struct Settings {
   int64_t requests = 5000;
   bool keep_going = false;
   bool trace = false;
+  bool times = false;   // where the run spent its time, at the end
   std::string command;  // that repeats this run
 };
 
@@ -37,9 +38,12 @@ struct Expect {
   // same.
   std::function<bool(Message&)> settling;
   bool may_park = false;   // the answer may have to wait for other requests
+  int patience_ms = 0;     // of a request that may park but should not
   bool no_answer = false;  // acks=0
   bool lone = true;        // false: the answer itself is not compared (helpers of other steps)
 };
+
+class Stopwatch;
 
 class Run {
  public:
@@ -74,6 +78,9 @@ class Run {
   std::unique_ptr<Message> ask_quietly(int server, Message& request, int16_t key, int16_t version);
   void wait_until(std::string_view what, const std::function<bool(int server)>& done);
 
+  // A server's word for it; a group that nobody knows is "Empty" too.
+  std::string state_of_group(const std::string& group, int server);
+
   bool is_parked(int conn) const;
   // Answers to parked requests, since the last call: connection, request and Apache's answer.
   struct Unparked {
@@ -106,10 +113,13 @@ class Run {
   Buffer encode(int server, Message& request, int16_t key, int16_t version, const Pair& pair);
   Reply wait_reply(Link& link, int timeout_ms);
   void decode(int server, Reply& reply, int16_t key, int16_t version);
-  void judge(int16_t key, int16_t version, const std::string& request, Reply (&reply)[kServers]);
+  void judge(int16_t key, int16_t version, Message* asked,
+             const std::function<std::string()>& request, Reply (&reply)[kServers]);
   bool is_left_alone(int16_t key, int16_t version, Reply& ours);
   void barrier();
-  void collect_parked(bool wait);
+  void collect_parked();
+  void poll_parked(Parked& parked, int server, int timeout_ms);
+  void learn_parked();
   void note(const std::string& kind, const std::string& text);
 
   Settings settings_;
@@ -118,8 +128,13 @@ class Run {
   std::vector<Unparked> unparked_;
   Reply last_[kServers];
   int32_t correlation_ = 0;
-  int64_t position_ = 0, sent_ = 0, differences_ = 0, closes_ = 0, silences_ = 0, parks_ = 0;
-  std::map<std::string, int64_t> by_api_;
+  int64_t position_ = 0, sent_ = 0, differences_ = 0, closes_ = 0, silences_ = 0, parks_ = 0,
+          excused_ = 0;
+  struct Spent {
+    int64_t count = 0, us = 0;
+  };
+  std::map<std::string, Spent> spent_;  // by API, and by what is waited for
+  friend class Stopwatch;
   std::map<std::string, std::pair<int64_t, int64_t>> kinds_;  // kind: how often, first position
 };
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "broker/record/batch_view.h"
 #include "proto/kafka/api_key.h"
 #include "test/interop/differential_kafka/world.h"
 
@@ -24,25 +25,38 @@ std::unique_ptr<Message> metadata_of(Run& run, int server, const std::string& to
 // Takes out what a hash map decides at Apache's, and what would stop one server or slow it down.
 void tame(Message& any, int16_t version) {
   if (auto* markers = body_of<kmsg::WriteTxnMarkersRequest>(&any)) {
-    // Never answered: one marker that is written and one for no partition. Their order is a map's.
-    if (markers->markers.size() > 1) markers->markers.resize(1);
+    // Never answered: a marker that is written, and a later one for partitions that are not here.
+    if (markers->markers.size() > 1)
+      for (auto& marker : markers->markers) {
+        std::erase_if(marker.topics, [](const auto& topic) { return topic.name == "plain"; });
+        auto& topic = marker.topics.emplace_back();
+        topic.name = "plain";
+        topic.partition_indexes = {0};
+      }
+    for (size_t i = 0; i < markers->markers.size(); ++i)
+      markers->markers[i].producer_id = static_cast<int64_t>(70'000 + i);
+  } else if (auto* shutdown = body_of<kmsg::ControlledShutdownRequest>(&any)) {
+    // With an epoch that holds, or without one, the broker would be gone for good.
+    if (version < 2 || shutdown->broker_epoch == -1) shutdown->broker_id = 7;
   } else if (auto* add = body_of<kmsg::AddPartitionsToTxnRequest>(&any)) {
     // Never answered: a list of no transactions, or one twice.
     if (version >= 4 && add->transactions.empty())
       add->transactions.emplace_back().transactional_id = "a";
-    if (add->transactions.size() > 1) add->transactions.resize(1);
   } else if (auto* offsets = body_of<kmsg::OffsetFetchRequest>(&any)) {
     // Never answered: no group at all.
     if (version >= 8 && offsets->groups.empty()) offsets->groups.emplace_back().group_id = "group0";
   } else if (auto* quotas = body_of<kmsg::AlterClientQuotasRequest>(&any)) {
     for (auto& entry : quotas->entries) {
-      // Of several kinds that are none a map tells the first; a default would hold for this run.
+      // Of several kinds that are none a map tells the first. A default holds for this run: never
+      // less than it may need.
       for (size_t i = 0; i < entry.entity.size(); ++i)
         if ((entry.entity[i].entity_type != "user" && entry.entity[i].entity_type != "client-id") ||
             (entry.entity[i].entity_name && entry.entity[i].entity_name->empty()))
           entry.entity.resize(1);
-      for (auto& each : entry.entity)
-        if (!each.entity_name) each.entity_name = "u1";
+      bool is_default = false;
+      for (auto& each : entry.entity) is_default |= !each.entity_name;
+      for (auto& op : entry.ops)
+        if (is_default && !op.remove) op.value = 1e12;
     }
   }
 }
@@ -64,8 +78,16 @@ void Steps::settle_deleted(const std::string& name) {
   run.wait_until("the end of " + name, [&](int server) {
     auto reply = metadata_of(run, server, name);
     const auto& topics = body_of<kmsg::MetadataResponse>(reply.get())->topics;
-    return topics.size() == 1 &&
-           topics[0].error_code == kmsg::ErrorCode::unknown_topic_or_partition;
+    if (topics.size() != 1 || topics[0].error_code != kmsg::ErrorCode::unknown_topic_or_partition)
+      return false;
+    // Apache's forgets the name before it is told to remove the logs.
+    Typed<kmsg::DescribeLogDirsRequest> logs;
+    logs.body.topics.emplace().emplace_back().topic = name;
+    for (int32_t p = 0; p < 8; ++p) (*logs.body.topics)[0].partitions.push_back(p);
+    auto known = run.ask_quietly(server, logs, kmsg::DescribeLogDirsRequest::kApiKey, 1);
+    for (const auto& dir : body_of<kmsg::DescribeLogDirsResponse>(known.get())->results)
+      if (!dir.topics.empty()) return false;
+    return true;
   });
 }
 
@@ -92,16 +114,19 @@ void Steps::set_up() {
     int partitions;
     const char* key;
     const char* value;
+    bool sizes_differ = false;
   };
   constexpr Made kTopics[] = {{"plain", 3, nullptr, nullptr},
                               {"small-segments", 1, "segment.bytes", "20000"},
                               {"append-time", 1, "message.timestamp.type", "LogAppendTime"},
-                              {"compacted", 1, "cleanup.policy", "compact"},
-                              {"lz4", 1, "compression.type", "lz4"},
+                              {"compacted", 1, "cleanup.policy", "compact", true},
+                              {"lz4", 1, "compression.type", "lz4", true},
                               {"uncompressed", 1, "compression.type", "uncompressed"},
+                              {"zstd", 1, "compression.type", "zstd", true},
+                              {"gzip", 1, "compression.type", "gzip", true},
                               {"narrow", 1, "max.message.bytes", "2000"},
                               {"strict", 1, "min.insync.replicas", "2"},
-                              {"dated", 1, "message.timestamp.after.max.ms", "3600000"}};
+                              {"dated", 1, "message.timestamp.after.max.ms", "3600000", true}};
   for (const Made& made : kTopics) {
     kmsg::CreateTopicsRequest create;
     auto& topic = create.topics.emplace_back();
@@ -112,7 +137,8 @@ void Steps::set_up() {
     run.call(0, create, 7);
     settle_topic(made.name);
     world.topics.push_back({made.name, made.partitions,
-                            std::vector<int64_t>(static_cast<size_t>(made.partitions)), true});
+                            std::vector<int64_t>(static_cast<size_t>(made.partitions)), true,
+                            made.sizes_differ});
   }
   for (int i = 0; i < 4; ++i) world.groups.push_back(fmt::format("group{}", i));
   for (int i = 0; i < 3; ++i) world.groups.push_back(fmt::format("offsets{}", i));
@@ -164,12 +190,9 @@ void Steps::set_up() {
                                   ApiKey::join_group,        ApiKey::sync_group,
                                   ApiKey::create_topics,     ApiKey::delete_topics,
                                   ApiKey::create_partitions, ApiKey::init_producer_id};
-  // Not yet comparable: they change what other steps rely on. README.md says what for each.
-  constexpr ApiKey kExcluded[] = {ApiKey::controlled_shutdown, ApiKey::create_delegation_token};
   for (const auto& [key, range] : versions) {
     bool out = false;
     for (ApiKey own : kOwnSteps) out |= key == k(own);
-    for (ApiKey each : kExcluded) out |= key == k(each);
     if (!out) generic_.push_back(key);
   }
 }
@@ -187,13 +210,102 @@ void Steps::one() {
   generic();
 }
 
+// What stands at the end: every record, every group and its offsets, every topic and its configs.
+void Steps::finish() {
+  kmsg::MetadataRequest all;
+  all.topics.reset();
+  auto* known = run.ask<kmsg::MetadataResponse>(0, all, 12);
+  if (!known) return;
+  std::vector<std::pair<std::string, int>> topics;
+  for (const auto& topic : known->topics)
+    if (topic.name) topics.emplace_back(*topic.name, static_cast<int>(topic.partitions.size()));
+  kmsg::DescribeConfigsRequest configs;
+  for (const auto& [name, partitions] : topics) {
+    auto& resource = configs.resources.emplace_back();
+    resource.resource_type = 2;
+    resource.resource_name = name;
+    resource.configuration_keys.reset();
+    for (int p = 0; p < partitions; ++p) read_whole(name, p);
+  }
+  run.call(0, configs, 4);
+  kmsg::ListGroupsRequest list;
+  auto* groups = run.ask<kmsg::ListGroupsResponse>(0, list, 4);
+  if (!groups) return;
+  kmsg::DescribeGroupsRequest describe;
+  std::vector<std::string> names;
+  for (const auto& group : groups->groups) names.push_back(group.group_id);
+  describe.groups = names;
+  run.call(0, describe, 5);
+  for (const std::string& name : names) {
+    kmsg::OffsetFetchRequest offsets;
+    offsets.group_id = name;
+    offsets.topics.reset();
+    run.call(0, offsets, 6);
+  }
+}
+
+void Steps::read_whole(const std::string& name, int partition) {
+  kmsg::ListOffsetsRequest ask;
+  auto& topic = ask.topics.emplace_back();
+  topic.name = name;
+  topic.partitions.emplace_back().partition_index = partition;
+  int64_t at = 0;
+  for (int64_t timestamp : {-1, -2}) {
+    topic.partitions[0].timestamp = timestamp;
+    auto* found = run.ask<kmsg::ListOffsetsResponse>(0, ask, 5);
+    if (!found || found->topics.empty() || found->topics[0].partitions.empty()) return;
+    at = found->topics[0].partitions[0].offset;
+  }
+  constexpr int kMostFetches = 200;
+  for (int i = 0; i < kMostFetches; ++i) {
+    kmsg::FetchRequest fetch;
+    fetch.max_wait_ms = 0;
+    fetch.max_bytes = 50'000'000;
+    auto& from = fetch.topics.emplace_back();
+    from.topic = name;
+    auto& p = from.partitions.emplace_back();
+    p.partition = partition;
+    p.fetch_offset = at;
+    p.partition_max_bytes = 1 << 20;
+    auto* reply = run.ask<kmsg::FetchResponse>(0, fetch, 11);
+    if (!reply || reply->responses.empty()) return;
+    broker::BatchCursor cursor(reply->responses[0].partitions.at(0).records.bytes);
+    int64_t next = at;
+    while (auto batch = cursor.next()) next = broker::BatchView(batch->bytes).last_offset() + 1;
+    if (next == at) return;
+    at = next;
+  }
+}
+
 void Steps::generic() {
   int16_t key = generic_[run.prng.below(generic_.size())];
   int16_t v = version(key);
   auto request = make_message(key, true);
   fill(*request, key, v, world, run);
   tame(*request, v);
-  run.call(static_cast<int>(run.prng.below(3)), *request, key, v);
+  auto* reply = run.call(static_cast<int>(run.prng.below(3)), *request, key, v);
+  // What asked for metadata in versions that cannot forbid it has made topics.
+  std::vector<std::string> made;
+  if (auto* metadata = body_of<kmsg::MetadataResponse>(reply))
+    for (const auto& topic : metadata->topics)
+      if (topic.error_code == kmsg::ErrorCode::leader_not_available && topic.name)
+        made.push_back(*topic.name);
+  for (const std::string& name : made) add_topic(name, false);
+}
+
+// Waits for a topic that both have accepted, and remembers it.
+void Steps::add_topic(const std::string& name, bool recompressed) {
+  settle_topic(name);
+  auto known = metadata_of(run, 0, name);
+  size_t partitions = body_of<kmsg::MetadataResponse>(known.get())->topics[0].partitions.size();
+  if (partitions == 0) return;
+  if (!world.find(name))
+    world.topics.push_back({name, static_cast<int>(partitions), std::vector<int64_t>(partitions),
+                            false, recompressed});
+  kmsg::MetadataRequest one;
+  one.topics->resize(1);
+  (*one.topics)[0].name = name;
+  run.call(0, one, 12);
 }
 
 void Steps::create_topics() {
@@ -215,7 +327,7 @@ void Steps::create_topics() {
       }
     }
     static const std::pair<const char*, const char*> kConfigs[] = {
-        {"segment.bytes", "100000"},
+        {"segment.bytes", "50000000"},
         {"segment.bytes", "1"},
         {"cleanup.policy", "compact"},
         {"cleanup.policy", "nonsense"},
@@ -229,12 +341,15 @@ void Steps::create_topics() {
         {"flush.messages", "1"},
         {"compression.type", "LZ4"},
         {"unclean.leader.election.enable", "maybe"}};
-    // One: of several wrong ones, a hash map says which is told.
-    if (prng.chance(0.35)) {
+    for (int more = prng.chance(0.35) ? 1 : 0; more > 0 && topic.configs.size() < 4;
+         more = prng.chance(0.5) ? 1 : 0) {
       const auto& [key, value] = kConfigs[prng.below(std::size(kConfigs))];
       std::optional<std::string> text(value);
       if (prng.chance(0.05)) text.reset();
-      topic.configs.push_back({key, text, {}});
+      // Where sizes differ, segments must not end by size.
+      bool again = false;
+      for (const auto& other : topic.configs) again |= other.name == key;
+      if (!again) topic.configs.push_back({key, text, {}});
     }
   }
   request.timeout_ms = 30000;
@@ -245,16 +360,11 @@ void Steps::create_topics() {
   for (const auto& topic : reply->topics)
     if (topic.error_code == kmsg::ErrorCode::none) made.push_back(topic.name);
   for (const std::string& name : made) {
-    settle_topic(name);
-    auto known = metadata_of(run, 0, name);
-    size_t partitions = body_of<kmsg::MetadataResponse>(known.get())->topics[0].partitions.size();
-    if (partitions == 0) continue;
-    world.topics.push_back(
-        {name, static_cast<int>(partitions), std::vector<int64_t>(partitions), false});
-    kmsg::MetadataRequest one;
-    one.topics->resize(1);
-    (*one.topics)[0].name = name;
-    run.call(0, one, 12);
+    bool codec = false;
+    for (const auto& topic : request.topics)
+      for (const auto& config : topic.configs)
+        codec |= topic.name == name && config.name == "compression.type";
+    add_topic(name, codec);
   }
 }
 
@@ -265,7 +375,8 @@ void Steps::delete_topics() {
   for (uint64_t n = 1 + prng.below(2); n > 0; --n) {
     const Topic& topic = world.any_topic(prng);
     // Fixed topics stay, and the names that are no topic's may be asked for.
-    if (!topic.fixed)
+    // Two at once: whether the offsets of both leave their groups in one batch is chance.
+    if (!topic.fixed && names.empty())
       names.push_back(topic.name);
     else if (prng.chance(0.5))
       names.push_back(pick<std::string>(prng, {"absent-1", "", "a/b"}));
@@ -304,7 +415,7 @@ void Steps::create_partitions() {
     auto& each = request.topics.emplace_back();
     bool grow = !topic.fixed && topic.partitions < 5;
     each.name = grow || prng.chance(0.5) ? topic.name : world.topic_name(prng);
-    if (each.name == "__consumer_offsets" || each.name.empty() || each.name[0] == '.') each.name = "absent-9";
+    if (each.name == "__consumer_offsets") each.name = "absent-9";
     each.count =
         grow ? topic.partitions + static_cast<int>(prng.between(-1, 2)) : pick(prng, {1, 0, -1});
     each.assignments.reset();

@@ -42,8 +42,11 @@ void fix_crc(Buffer& batch) {
 }
 
 // Magic 0 or 1: plain messages, or one wrapper of a compressed set.
-Buffer legacy_set(Prng& prng, World& world, int8_t magic, bool keyed) {
-  auto codec = static_cast<Codec>(prng.chance(0.5) ? 0 : prng.below(4));
+Buffer legacy_set(Prng& prng, World& world, const Topic& topic, int8_t magic) {
+  bool keyed = topic.name == "compacted" && prng.chance(0.8);
+  // It is compressed anew on the way into the log: only where sizes may differ.
+  bool compresses = topic.recompressed || topic.name == "uncompressed";
+  auto codec = static_cast<Codec>(prng.chance(0.5) || !compresses ? 0 : prng.below(4));
   Buffer inner;
   int64_t n = 1 + static_cast<int64_t>(prng.below(4));
   int64_t last_timestamp = 0;
@@ -177,7 +180,7 @@ void Steps::Records::damage(Prng& prng, Buffer& set) {
       break;
     case 7:
       store_be(set.data() + kAttributesAt,
-               static_cast<int16_t>(pick(prng, {0x40, 0x80, 0x7f00})));
+               static_cast<int16_t>(pick(prng, {0x40, 0x80, 0x7f00, 5, 6, 7, 0x15, 0x26})));
       break;
     case 8: {
       if (compressed) return;
@@ -206,7 +209,7 @@ void Steps::Records::damage(Prng& prng, Buffer& set) {
       store_be(set.data() + kProducerIdAt, pick<int64_t>(prng, {-1, -2, 77, INT64_MAX}));
       break;
     case 14:
-      store_be(set.data() + kProducerEpochAt, pick<int16_t>(prng, {0, INT16_MAX}));
+      store_be(set.data() + kProducerEpochAt, pick<int16_t>(prng, {0, INT16_MAX, -1, -2}));
       break;
     default:
       store_be(set.data() + kBaseSequenceAt, pick(prng, {-1, -2, 0, INT32_MAX}));
@@ -254,8 +257,7 @@ void Steps::produce() {
       } else {
         int8_t magic =
             v >= 2 ? static_cast<int8_t>(prng.chance(0.8)) : static_cast<int8_t>(prng.chance(0.1));
-        sets.push_back(
-            legacy_set(prng, world, magic, topic.name == "compacted" && prng.chance(0.8)));
+        sets.push_back(legacy_set(prng, world, topic, magic));
         if (prng.chance(0.08)) sets.back().data()[broker::kLegacyCrcAt] ^= 1;
       }
       part.records = kmsg::Records::of(sets.back().bytes());
@@ -336,6 +338,7 @@ void Steps::fetch() {
   auto& sessions = records_->sessions;
   kmsg::FetchRequest request;
   request.max_wait_ms = prng.chance(0.01) ? 20 : 0;
+  if (v <= 14 && prng.chance(0.05)) request.replica_id = -2;
   request.min_bytes = pick(prng, {0, 1, 1, 1, 1000});
   request.max_bytes = v >= 3 ? pick(prng, {0, 1, 500, 5000, 50000, 1 << 20}) : INT32_MAX;
   if (v >= 4)
@@ -362,20 +365,25 @@ void Steps::fetch() {
       if (wrong == 3) request.session_epoch = 0;
       // The names of topics belong to a session's life; another kind of request is an error.
       if (session->by_id != (v >= 13) && prng.chance(0.9)) v = session->by_id ? 16 : 12;
-      request.replica_id = v <= 14 ? request.replica_id : -1;
+      if (v > 14) request.replica_id = -1;
       if (v < 11) request.rack_id.clear();
     }
   }
   auto address = [&](const std::string& name, std::string& topic, kmsg::Uuid& id) {
     if (v < 13)
       topic = name;
-    else if (!run.symbols.topic_id(name, id) && prng.chance(0.5))
-      id.bytes[3] = 9;
+    else if (!run.symbols.topic_id(name, id))
+      // An id of zeros is a null name at Apache's, which fails there with anything behind it.
+      id.bytes[3] = static_cast<uint8_t>(1 + prng.below(9));
   };
   for (uint64_t n = session ? prng.below(3) : 1 + prng.below(3); n > 0; --n) {
     const Topic& known = world.any_topic(prng);
     auto& topic = request.topics.emplace_back();
-    address(prng.chance(0.93) ? known.name : world.topic_name(prng), topic.topic, topic.topic_id);
+    uint64_t die = prng.below(100);
+    address(die < 90   ? known.name
+            : die < 95 ? "__consumer_offsets"
+                       : world.topic_name(prng),
+            topic.topic, topic.topic_id);
     for (uint64_t parts = prng.chance(0.7) ? 1 : 2; parts > 0; --parts) {
       auto& p = topic.partitions.emplace_back();
       p.partition = prng.chance(0.94)
@@ -392,7 +400,12 @@ void Steps::fetch() {
         p.current_leader_epoch = prng.chance(0.1) ? pick(prng, {0, 1, 5, -2}) : pick(prng, {-1, 0});
       if (v >= 12 && prng.chance(0.1)) p.last_fetched_epoch = pick(prng, {-1, 0, 0, 1});
       if (v >= 5 && prng.chance(0.05)) p.log_start_offset = pick<int64_t>(prng, {0, -1, 5});
-      p.partition_max_bytes = pick(prng, {0, 1, 300, 3000, 30000, 1 << 20});
+      if (topic.topic == "__consumer_offsets") {
+        p.partition = static_cast<int32_t>(prng.below(4));
+        p.fetch_offset = static_cast<int64_t>(prng.below(prng.chance(0.5) ? 10 : 300));
+      }
+      p.partition_max_bytes =
+          prng.chance(0.04) ? 1 << 20 : pick(prng, {0, 1, 300, 3000, 3000, 30000});
     }
   }
   if (session)
@@ -401,6 +414,17 @@ void Steps::fetch() {
       address(world.any_topic(prng).name, forgotten.topic, forgotten.topic_id);
       forgotten.partitions = {0};
     }
+  // Where sizes are not the same on both sides, no limit may decide what comes after.
+  bool recompressed = session && session->recompressed;
+  for (const auto& topic : request.topics)
+    for (const Topic& known : world.topics) {
+      kmsg::Uuid id;
+      bool is = v < 13 ? topic.topic == known.name
+                       : run.symbols.topic_id(known.name, id) && id == topic.topic_id;
+      recompressed |= is && known.recompressed;
+    }
+  if (recompressed) request.max_bytes = 50'000'000;
+  if (session) session->recompressed = recompressed;
   int32_t asked_id = request.session_id, asked_epoch = request.session_epoch;
   auto* reply = run.ask<kmsg::FetchResponse>(static_cast<int>(prng.below(3)), request, v);
   if (!reply || v < 7 || reply->error_code != kmsg::ErrorCode::none) return;
@@ -408,7 +432,7 @@ void Steps::fetch() {
     std::erase_if(sessions, [&](const auto& s) { return s.id == asked_id; });
   } else if (asked_epoch == 0) {
     std::erase_if(sessions, [&](const auto& s) { return s.id == asked_id; });
-    if (reply->session_id != 0) sessions.push_back({reply->session_id, 1, v >= 13});
+    if (reply->session_id != 0) sessions.push_back({reply->session_id, 1, v >= 13, recompressed});
   } else {
     for (auto& s : sessions)
       if (s.id == asked_id && s.epoch == asked_epoch) ++s.epoch;

@@ -18,6 +18,7 @@ struct Steps::Records {
   struct Session {
     int32_t id, epoch;  // the epoch that the next request must have
     bool by_id;
+    bool recompressed;  // a topic in it is
   };
 
   Producer& any_producer(Prng& prng);

@@ -15,6 +15,8 @@ struct Topic {
   int partitions = 1;
   std::vector<int64_t> leo;  // as far as produce answers told
   bool fixed = true;         // made at the start, stays
+  // With a codec of its own: how large a batch is differs by library.
+  bool recompressed = false;
 };
 
 struct World {
@@ -52,6 +54,7 @@ struct Steps {
   ~Steps();
   void set_up();
   void one();
+  void finish();
 
   Run& run;
   World world;
@@ -71,6 +74,8 @@ struct Steps {
   void frames();
   void settle_topic(const std::string& name);
   void settle_deleted(const std::string& name);
+  void add_topic(const std::string& name, bool recompressed);
+  void read_whole(const std::string& name, int partition);
 
  private:
   struct Records;
