@@ -40,6 +40,15 @@ def copy_of(ensemble):
     return copy
 
 
+def start_again(apache):
+    """Apache, killed as it begins a log, leaves it without a header, and does not start before somebody removes it."""
+    folder = os.path.join(apache.directory, "zk", "version-2")
+    newest = max((n for n in os.listdir(folder) if n.startswith("log.")), key=lambda n: int(n[4:], 16))
+    if os.path.getsize(os.path.join(folder, newest)) < 16:
+        os.remove(os.path.join(folder, newest))
+    apache.start()
+
+
 def same(a, b, what):
     if a != b:
         lines = [(x, y) for x, y in zip(a.splitlines(), b.splitlines()) if x != y]
@@ -72,7 +81,7 @@ def test_apache_opened_by_ours():
             acknowledged += load_and_kill(apache, 3000 + i, files, warm_up=0.8)
             ours = Ensemble(directory=copy_of(apache), extra=EXTRA)
             verify(ours, files[-3:])
-            apache.start()
+            start_again(apache)
             same(dump(apache), dump(ours), f"round {i}, Apache {version} opened by ours")
             ours.server.kill()
             shutil.rmtree(ours.directory)
