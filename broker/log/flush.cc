@@ -97,7 +97,7 @@ void PartitionLog::flush_done(int64_t target, Result<void> result) {
   flushing_file_.reset();
   if (closed_) {
     if (!result && closing_) closing_->result = std::move(result);
-    if (closing_ && !naming_) close_now();
+    close_if_idle();
     return;
   }
   if (!result) {
@@ -144,7 +144,13 @@ void PartitionLog::close(std::function<void(const Result<void>&)> done) {
   closing_->done = std::move(done);
   if (failed_) closing_->result = fail(Errc::io, dir_ + ": the log's disk had failed");
   // What a flush in flight took on itself is sure only when that has ended, and ended well.
-  if (!flushing_ && !naming_) close_now();
+  close_if_idle();
+}
+
+void PartitionLog::close_if_idle() {
+  if (!closing_ || closing_->begun || flushing_ || naming_ > 0) return;
+  closing_->begun = true;
+  close_now();
 }
 
 void PartitionLog::close_now() {

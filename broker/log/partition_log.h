@@ -244,6 +244,7 @@ class PartitionLog {
   void flush_done(int64_t target, Result<void> result);
   void fire_waiters();
   Refusal fail_log(const Error& error);
+  void close_if_idle();
   void close_now();
   Result<std::vector<std::shared_ptr<rt::File>>> files_to_close();
   void close_synced(const Result<void>& result);
@@ -304,6 +305,7 @@ class PartitionLog {
     std::function<void(const Result<void>&)> done;
     std::vector<std::shared_ptr<rt::File>> files;
     size_t left = 1;
+    bool begun = false;
     bool names = false;
     Result<void> result;
   };
@@ -311,6 +313,7 @@ class PartitionLog {
   int64_t last_flush_wall_ms_ = 0;
   bool flush_posted_ = false;
   bool flushing_ = false;
+  int naming_ = 0;  // partition.metadata is synced under a temporary name
   std::shared_ptr<rt::File> flushing_file_;  // kept while it is synced, also when its segment goes
   uint64_t unflushed_bytes_ = 0;             // appended since the last flush began
   uint64_t flushing_bytes_ = 0;              // of the flush that runs
@@ -319,7 +322,6 @@ class PartitionLog {
   int64_t flush_ceiling_ = 0;  // a truncation below a running flush's target lowers it
   // Written, and synced by the next flush.
   std::shared_ptr<rt::File> epochs_file_;
-  std::shared_ptr<rt::File> naming_;  // partition.metadata, synced under a temporary name
   std::multimap<int64_t, Fn<void(bool)>> waiters_;
   std::deque<Boundary>
       recent_;  // batches of the active segment's end; tail readers look here first

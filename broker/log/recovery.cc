@@ -353,7 +353,7 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(rt::World world, Option
 }
 
 void PartitionLog::set_topic_id(const std::string& topic_id) {
-  if (topic_id == topic_id_) return;
+  if (topic_id == topic_id_ || closed_ || failed_) return;
   topic_id_ = topic_id;
   auto write = [&]() -> Result<std::shared_ptr<rt::File>> {
     OTTLA_ASSIGN(auto file, world_.disk.open(dir_ + "/" + kPartitionMetadataFile + ".tmp",
@@ -367,23 +367,22 @@ void PartitionLog::set_topic_id(const std::string& topic_id) {
     fail_log(file.error());
     return;
   }
-  naming_ = std::move(*file);
-  naming_->sync([this, alive = std::weak_ptr<int>(alive_)](Result<void> synced) {
+  ++naming_;
+  (*file)->sync([this, kept = *file, alive = std::weak_ptr<int>(alive_)](Result<void> synced) {
     if (!alive.expired()) name_topic(std::move(synced));
   });
 }
 
 // The file is whole and durable: it takes its name, wherever the directory is by now.
 void PartitionLog::name_topic(Result<void> result) {
-  naming_.reset();
+  if (--naming_ > 0) return;  // written again meanwhile
   std::string path = dir_ + "/" + kPartitionMetadataFile;
   if (result && !failed_) result = world_.disk.rename(path + ".tmp", path);
   // A directory that went meanwhile is no failing disk.
   if (!result && result.error().code == Errc::not_found) result = {};
-  if (!result) fail_log(result.error());
-  if (!closed_ || !closing_) return;
-  if (!result) closing_->result = std::move(result);
-  if (!flushing_) close_now();
+  if (!result && !closed_) fail_log(result.error());
+  if (!result && closing_) closing_->result = std::move(result);
+  close_if_idle();
 }
 
 void PartitionLog::renamed(const std::string& dir) {
