@@ -34,9 +34,6 @@ struct Entities {
 // -- configs_arguments.cc: the command line
 const OptionParser& parser();
 Entities entities_of(std::span<const std::string> args, const Options& options);
-// Two options that exclude each other: the message.
-std::optional<std::string> conflict(const Options& options, std::string_view name,
-                                    const std::vector<std::string_view>& others);
 Outcome<void> check_types(const Options& options, const Entities& entities);
 Outcome<void> check_connection(const Options& options);
 Outcome<void> check_verbs(const Options& options, const Entities& entities);

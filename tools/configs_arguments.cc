@@ -144,16 +144,6 @@ Entities entities_of(std::span<const std::string> args, const Options& options) 
   return entities;
 }
 
-std::optional<std::string> conflict(const Options& options, std::string_view name,
-                                    const std::vector<std::string_view>& others) {
-  if (!options.has(name)) return std::nullopt;
-  for (std::string_view other : others)
-    if (options.has(other))
-      return fmt::format("Option \"{}\" can't be used with option \"{}\"", bracketed(name),
-                         bracketed(other));
-  return std::nullopt;
-}
-
 Outcome<void> check_types(const Options& options, const Entities& entities) {
   const auto& types = entities.types;
   std::set<std::string> distinct(types.begin(), types.end());

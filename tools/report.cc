@@ -82,6 +82,16 @@ Outcome<AdminClient::Config> client_config(const Options& options) {
   return config;
 }
 
+std::optional<std::string> conflict(const Options& options, std::string_view name,
+                                    const std::vector<std::string_view>& others) {
+  if (!options.has(name)) return std::nullopt;
+  for (std::string_view other : others)
+    if (options.has(other))
+      return fmt::format("Option \"{}\" can't be used with option \"{}\"", bracketed(name),
+                         bracketed(other));
+  return std::nullopt;
+}
+
 std::string pad(std::string_view text, size_t width) {
   size_t characters = 0;
   for (char c : text) characters += (static_cast<uint8_t>(c) & 0xc0) != 0x80 ? 1 : 0;

@@ -2,9 +2,10 @@
 // people grep the output of Apache's tools for.
 #pragma once
 
-#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tools/admin_client.h"
 #include "tools/options.h"
@@ -25,6 +26,10 @@ std::optional<int> help_or_version(const OptionParser& parser, const Options& op
 // Client settings from --bootstrap-server and --command-config (bootstrap.servers,
 // default.api.timeout.ms, retry.backoff.ms, client.id); other keys are warned of.
 Outcome<AdminClient::Config> client_config(const Options& options);
+
+// The first of `others` that was given although it does not go with `name`: the message.
+std::optional<std::string> conflict(const Options& options, std::string_view name,
+                                    const std::vector<std::string_view>& others);
 
 // printf's "%-*s" with columns counted in characters, not bytes.
 std::string pad(std::string_view text, size_t width);

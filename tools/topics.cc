@@ -78,17 +78,6 @@ Failure illegal(std::string message) {
 // -- Arguments
 // -------------------------------------------------------------------------------------
 
-// The first of `others` that was given although it does not go with `name`.
-std::optional<std::string> conflict(const Options& options, std::string_view name,
-                                    const std::vector<std::string_view>& others) {
-  if (!options.has(name)) return std::nullopt;
-  for (std::string_view other : others)
-    if (options.has(other))
-      return fmt::format("Option \"{}\" can't be used with option \"{}\"", bracketed(name),
-                         bracketed(other));
-  return std::nullopt;
-}
-
 // A message if the options do not go together, to be shown with the usage.
 std::optional<std::string> check(const Options& options) {
   if (options.has("describe") && options.has("if-exists") && !options.has("topic") &&

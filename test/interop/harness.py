@@ -188,11 +188,12 @@ def kafka_request(port, api_key, version, body, timeout=2.0):
         s.settimeout(scaled(timeout))
         frame = struct.pack(">hhih", api_key, version, 7, -1) + body
         s.sendall(struct.pack(">i", len(frame)) + frame)
-        size = struct.unpack(">i", _exactly(s, 4))[0]
-        return _exactly(s, size)[4:]
+        size = struct.unpack(">i", exactly(s, 4))[0]
+        return exactly(s, size)[4:]
 
 
-def _exactly(s, count):
+def exactly(s, count):
+    """So many bytes of a socket; OSError when it ends before."""
     data = b""
     while len(data) < count:
         more = s.recv(count - len(data))

@@ -122,17 +122,7 @@ def session(port, timeout_ms=10_000):
 
 
 def reply(s):
-    return _exactly(s, struct.unpack(">i", _exactly(s, 4))[0])
-
-
-def _exactly(s, count):
-    data = b""
-    while len(data) < count:
-        more = s.recv(count - len(data))
-        if not more:
-            raise OSError("closed")
-        data += more
-    return data
+    return exactly(s, struct.unpack(">i", exactly(s, 4))[0])
 
 
 def calm_client(kafka_port, zk_port, path):

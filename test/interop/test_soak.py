@@ -258,15 +258,7 @@ def ensemble_acks(port):
 
 
 def _exactly_from(s):
-    def take(count):
-        data = b""
-        while len(data) < count:
-            more = s.recv(count - len(data))
-            if not more:
-                raise OSError("closed")
-            data += more
-        return data
-    return take(struct.unpack(">i", take(4))[0])
+    return exactly(s, struct.unpack(">i", exactly(s, 4))[0])
 
 
 # ------------------------------------------------------------------------------------------ faults
