@@ -42,7 +42,7 @@ run_task() {
   [ -z "${keep_going}" ] && [ -e "$work/failed" ] && exit 0
   case $name in
     sim_ensemble) set -- "$build/test/sim/ensemble/sim_ensemble" --seed "$first" --seeds "$count" ;;
-    sim_log) set -- "$build/broker/log/sim_log" --first "$first" --seeds "$count" ;;
+    sim_log) set -- "$build/test/sim/log/sim_log" --first "$first" --seeds "$count" ;;
     sim_stack) set -- "$build/test/sim/stack/sim_stack" --seed "$first" --seeds "$count" ;;
     control_plane) set -- env OTTLA_SEED="$first" OTTLA_SEEDS="$count" \
       "$build/test/sim/control_plane/test_sim_control_plane" ;;

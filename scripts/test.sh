@@ -29,7 +29,7 @@ if [ -n "$full" ]; then
     ctest --test-dir "build/$preset" --output-on-failure -R '^interop_(hostile|differential_kafka|shutdown_full)$'
   done
   build/dev/test/sim/ensemble/sim_ensemble --seeds 2000
-  build/dev/broker/log/sim_log --seeds 2000
+  build/dev/test/sim/log/sim_log --seeds 2000
   fuzzers=(kafka_message jute_record kafka_broker zk_server zk_session zk_txn zk_log zk_snapshot files/record_set
     files/broker_log files/properties)
   names=("${fuzzers[@]#files/}")
