@@ -94,7 +94,7 @@ void ClientPort::on_connection_over(uint64_t id) {
     if (count != per_address_.end() && --count->second <= 0) per_address_.erase(count);
     address_of_.erase(address);
   }
-  // Not now: the connection may be on the stack. One that still sends is kept until it is done.
+  // Not now: the connection may be on the stack.
   world_.loop.post([this, alive = std::weak_ptr<int>(alive_), id] {
     if (!alive.expired()) connections_.erase(id);
   });
@@ -148,7 +148,7 @@ void ClientPort::close() {
   listeners_.clear();
   std::vector<std::shared_ptr<ClientConnection>> all;
   for (auto& [id, connection] : connections_) all.push_back(connection);
-  for (auto& connection : all) connection->close();
+  for (auto& connection : all) connection->end();
 }
 
 }  // namespace ottla::broker

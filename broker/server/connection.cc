@@ -39,52 +39,70 @@ void ClientConnection::start() {
 }
 
 void ClientConnection::close() {
+  over_ = true;
+  socket_->close();
+  cancel();
+  gone();
+}
+
+void ClientConnection::end() {
   if (over_) return;
   over_ = true;
+  drop_ahead();
+  cancel();
   socket_->close_after_send();
-  if (Fn<void()> cancel = std::exchange(client_->cancel, nullptr)) cancel();
-  owner_.on_connection_over(id());
+  end_timer_ = loop_.make_timer([this] { gone(); });
+  end_timer_->arm_at(after_ms(loop_.now(), kEndMs));
+  if (!reading_) read_into(buffer_.mutable_bytes());  // ends when the last byte has left
 }
 
 void ClientConnection::finish() {
   finishing_ = true;
+  drop_ahead();
+  if (!in_flight_) end();
+}
+
+void ClientConnection::gone() {
+  if (!std::exchange(gone_, true)) owner_.on_connection_over(id());
+}
+
+void ClientConnection::cancel() {
+  if (Fn<void()> cancel = std::exchange(client_->cancel, nullptr)) cancel();
+}
+
+void ClientConnection::drop_ahead() {
   for (const Buffer& frame : ahead_) owner_.release_bytes(frame.size());
   ahead_.clear();
   ahead_bytes_ = 0;
-  if (!in_flight_ && !over_) {
-    over_ = true;
-    socket_->close_after_send();
-    owner_.on_connection_over(id());
-  }
 }
 
-void ClientConnection::on_close() { close(); }
+void ClientConnection::on_close() { end(); }
 
 // ------------------------------------------------------------------------------------------
 // reading
 
 void ClientConnection::read_more() {
   if (reading_ || over_ || reading_is_held()) return;
-  reading_ = true;
-  MutBytes into;
-  if (in_frame_) {
-    into = frame_.mutable_bytes().subspan(filled_);
-  } else {
-    if (begin_ > 0) {
-      std::copy(buffer_.data() + begin_, buffer_.data() + end_, buffer_.data());
-      end_ -= begin_;
-      begin_ = 0;
-    }
-    into = buffer_.mutable_bytes().subspan(end_);
+  if (in_frame_) return read_into(frame_.mutable_bytes().subspan(filled_));
+  if (begin_ > 0) {
+    std::copy(buffer_.data() + begin_, buffer_.data() + end_, buffer_.data());
+    end_ -= begin_;
+    begin_ = 0;
   }
+  read_into(buffer_.mutable_bytes().subspan(end_));
+}
+
+void ClientConnection::read_into(MutBytes into) {
+  reading_ = true;
   socket_->read(into, [this](Result<size_t> result) { on_read(std::move(result)); });
 }
 
 void ClientConnection::on_read(Result<size_t> result) {
   reading_ = false;
-  if (over_) return;
-  if (!result || *result == 0) return close();
+  if (over_) return gone();
+  if (!result && ahead_.empty()) return close();
   auto self = shared_from_this();  // a request may end this connection
+  if (!result || *result == 0) return on_client_end();
   last_active_ = loop_.now();
   counters_.bytes_in += *result;
   if (in_frame_) {
@@ -98,16 +116,25 @@ void ClientConnection::on_read(Result<size_t> result) {
   if (!over_) read_more();
 }
 
+// What was read before is carried out: a producer that wants no answers (acks=0) may send and leave.
+// Nobody waits for what is parked.
+void ClientConnection::on_client_end() {
+  no_more_ = true;
+  if (in_flight_ && ahead_.empty()) return end();
+  cancel();
+  if (!work_posted_) work();
+}
+
 // Cuts whole frames out of the buffer; a frame that is not whole yet goes on in a buffer of its
 // own.
 void ClientConnection::take_frames() {
-  while (!over_ && !in_frame_ && !paused_ && !garbage_ && end_ - begin_ >= kSizeBytes) {
+  while (!over_ && !in_frame_ && !paused_ && !no_more_ && end_ - begin_ >= kSizeBytes) {
     auto size = load_be<int32_t>(buffer_.data() + begin_);
     if (size <= 0 || static_cast<size_t>(size) > max_frame_bytes_) {
       ++counters_.closed_for_garbage;
       log::debug(kLog, "closing: not the size of a request", "peer={} size={}", client_->host,
                  size);
-      garbage_ = true;  // what came before it is answered first
+      no_more_ = true;  // what came before it is answered first
       return;
     }
     if (!begin_frame(static_cast<size_t>(size))) return;
@@ -171,7 +198,7 @@ void ClientConnection::work() {
     if (!request->parse_header()) {
       ++counters_.closed_for_garbage;
       log::debug(kLog, "closing: not a request that is spoken here", "peer={}", client_->host);
-      close();
+      end();
       break;
     }
     in_flight_api_ = static_cast<int16_t>(request->api());
@@ -179,7 +206,7 @@ void ClientConnection::work() {
     owner_.on_request(std::move(request));
   }
   working_ = false;
-  if (garbage_ && !in_flight_ && ahead_.empty()) close();
+  if (no_more_ && !in_flight_ && ahead_.empty()) end();
 }
 
 void ClientConnection::post_work() {

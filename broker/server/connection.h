@@ -23,7 +23,8 @@ class ConnectionOwner {
   virtual void on_request(RequestPtr request) = 0;
   // A request was answered (or needed no answer), so long after its last byte was here.
   virtual void on_answered(int16_t api_key, int64_t total_ns) = 0;
-  // The connection is over; the owner lets go of it, later. Called once.
+  // The connection is over and its last answers have left; the owner lets go of it, later. Called
+  // once.
   virtual void on_connection_over(uint64_t id) = 0;
   // May this many more bytes of requests be held? False: the connection pauses until resume().
   virtual bool reserve_bytes(size_t bytes) = 0;
@@ -44,9 +45,9 @@ class ClientConnection final : public ReplySink,
 
   void start();   // begins to read
   void resume();  // memory is there again
-  void close();
-  // Ends after what is being answered was sent.
-  void finish();
+  void close();   // at once; what was not sent is dropped
+  void end();     // carries out nothing more; closes when the answers so far were sent
+  void finish();  // the same, after the answer to what is being carried out
 
   uint64_t id() const { return client_->connection_id; }
   bool in_flight() const { return in_flight_; }
@@ -69,9 +70,16 @@ class ClientConnection final : public ReplySink,
   // requests, no more begun after so long.
   static constexpr int kTurnRequests = 64;
   static constexpr int64_t kTurnNs = 1'000'000;
+  // How long a client may take to read its last answers.
+  static constexpr int64_t kEndMs = 10'000;
 
+  void gone();
+  void cancel();
+  void drop_ahead();
   void read_more();
+  void read_into(MutBytes into);
   void on_read(Result<size_t> result);
+  void on_client_end();
   void take_frames();
   bool begin_frame(size_t size);
   void push_frame();
@@ -79,7 +87,7 @@ class ClientConnection final : public ReplySink,
   void post_work();
   bool reading_is_held() const {
     return ahead_.size() >= kMaxAhead || ahead_bytes_ >= kMaxAheadBytes || paused_ || finishing_ ||
-           garbage_;
+           no_more_;
   }
 
   // Fixed after construction.
@@ -98,7 +106,7 @@ class ClientConnection final : public ReplySink,
   bool in_frame_ = false;
   bool reading_ = false;
   bool paused_ = false;
-  bool garbage_ = false;  // no frame follows those that were read
+  bool no_more_ = false;  // no frame follows those that were read: the client's end, or garbage
 
   std::deque<Buffer> ahead_;
   size_t ahead_bytes_ = 0;
@@ -110,6 +118,8 @@ class ClientConnection final : public ReplySink,
   bool work_posted_ = false;
   bool finishing_ = false;
   bool over_ = false;
+  bool gone_ = false;  // the owner knows
+  std::unique_ptr<rt::Timer> end_timer_;
   Instant last_active_;
 };
 

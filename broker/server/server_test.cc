@@ -4,6 +4,7 @@
 #include "broker/api/handlers.h"
 #include "broker/server/client_port.h"
 #include "common/base/endian.h"
+#include "common/rt_asio/runtime.h"
 #include "common/rt_sim/simulator.h"
 #include "proto/kafka/heartbeat.h"
 
@@ -47,8 +48,9 @@ struct Server {
 };
 
 struct Client {
-  Client(rt::World world, const std::string& bytes) : world_(world), to_send_(bytes) {
-    attempt_ = world_.net.connect({"server", 9092}, [this](auto result) {
+  Client(rt::World world, const std::string& bytes, const rt::Endpoint& to = {"server", 9092})
+      : world_(world), to_send_(bytes) {
+    attempt_ = world_.net.connect(to, [this](auto result) {
       if (!result) {
         closed = true;
         return;
@@ -146,6 +148,28 @@ TEST_CASE("the next request waits for the answer to the one before") {
   CHECK(client.answers() == std::vector<int32_t>{1, 2, 3});
 }
 
+TEST_CASE("a client that wants no answers may send and leave") {
+  Server server(1);
+  server.hold = true;
+  {
+    Client client(server.sim.add_node("client"), frame(1) + frame(2) + frame(3));
+    server.sim.run_for(kSecond);
+  }
+  server.sim.run_for(kSecond);
+  CHECK(server.seen == std::vector<int32_t>{1});
+  server.held[0]->reply_nothing();
+  server.sim.run_for(kSecond);
+  REQUIRE(server.seen == std::vector<int32_t>{1, 2});
+  server.held[1]->reply_nothing();
+  server.sim.run_for(kSecond);
+  REQUIRE(server.seen == std::vector<int32_t>{1, 2, 3});
+  CHECK(server.port->connection_count() == 1);
+  server.held[2]->reply_nothing();
+  server.sim.run_for(kSecond);
+  CHECK(server.port->connection_count() == 0);
+  CHECK(server.port->memory_used() == 0);
+}
+
 TEST_CASE("what is no request ends its connection, after the answers before it") {
   const std::string bad[] = {
       std::string("\0\0\0\0", 4),                        // no header
@@ -166,6 +190,46 @@ TEST_CASE("what is no request ends its connection, after the answers before it")
     CHECK(server.port->connection_count() == 1);
     CHECK(server.port->memory_used() == 0);
   }
+}
+
+// Over real sockets too, where what a turn of the loop sends leaves at the turn's end.
+TEST_CASE("over a real socket, too, the answers before garbage arrive") {
+  rt_asio::AsioRuntime runtime;
+  rt::World world = runtime.world();
+  BrokerConfig config = default_broker_config();
+  config.listeners = {{"PLAINTEXT", "PLAINTEXT", "127.0.0.1", 0}};
+  BrokerFigures figures;
+  ClientPort port(world, config, figures, [](RequestPtr request) { Server::answer(std::move(request)); });
+  REQUIRE(port.bind());
+  port.open();
+  Client client(world, frame(1) + frame(2) + std::string("\xff\xff\xff\xff", 4),
+                {"127.0.0.1", port.port_of("PLAINTEXT")});
+  CHECK(runtime.run_until([&] { return client.closed; }, 20'000));
+  CHECK(client.answers() == std::vector<int32_t>{1, 2});
+  CHECK(runtime.run_until([&] { return port.connection_count() == 0; }, 20'000));
+}
+
+TEST_CASE("a client that does not read its last answers is not waited for") {
+  Server server(5);
+  server.hold = true;
+  rt::World world = server.sim.add_node("client");
+  std::unique_ptr<rt::Connection> silent;
+  auto attempt = world.net.connect({"server", 9092}, [&](auto result) {
+    silent = std::move(*result);
+    silent->send(Buffer(as_bytes(frame(1) + std::string("\xff\xff\xff\xff", 4))));
+  });
+  REQUIRE(server.sim.run_until([&] { return !server.held.empty(); }, kSecond));
+  struct Large {
+    Result<void> encode(wire::Writer& writer, int16_t) const {
+      writer.raw(std::string(8 << 20, 'x'));
+      return {};
+    }
+  };
+  server.held[0]->reply(Large{});
+  server.sim.run_for(kSecond);
+  CHECK(server.port->connection_count() == 1);
+  server.sim.run_for(30 * kSecond);
+  CHECK(server.port->connection_count() == 0);
 }
 
 TEST_CASE("random bytes leave nothing behind") {
