@@ -312,6 +312,9 @@ int64_t AclCache::acquire(const AclRef& acls) {
 void AclCache::add_use(int64_t ref) {
   auto it = by_ref_.find(ref);
   if (it != by_ref_.end()) ++it->second.uses;
+  // The number of a list that the snapshot's map was too early for: whoever got it anew, when the log
+  // is replayed, would share it with this node.
+  last_ref_ = std::max(last_ref_, ref);
 }
 
 void AclCache::release(int64_t ref) {

@@ -86,7 +86,7 @@ class AclCache {
 
   // The number of `acls`, with one more use.
   int64_t acquire(const AclRef& acls);
-  void add_use(int64_t ref);  // unknown numbers are ignored (a fuzzy snapshot may hold some)
+  void add_use(int64_t ref);  // unknown ones (of a fuzzy snapshot) have no entry, and are not given out
   void release(int64_t ref);
   const AclRef& list(int64_t ref) const;  // unknown: an empty list that grants nothing
   size_t size() const { return by_ref_.size(); }

@@ -116,6 +116,13 @@ struct Run {
     auto it = model.nodes.find(path);
     return it == model.nodes.end() || prng.chance(0.2) ? 3 : it->second.version;
   }
+  // Everybody may do everything, by lists that differ.
+  AclList some_acls() {
+    AclList acls = *open_acl();
+    if (uint64_t host = prng.below(200); host >= 100)
+      acls.push_back({kPermRead, {"ip", fmt::format("10.0.0.{}", host)}});
+    return acls;
+  }
   // One operation, into the model and, as a body, into `multi` or the preparer.
   ZkError step(int64_t session, int64_t zxid, MultiBody* multi, Model& on) {
     std::string path = some_path(), data(prng.below(40), 'd');
@@ -126,7 +133,7 @@ struct Run {
       case 0:
       case 1: {
         auto flags = static_cast<int32_t>(prng.below(4));
-        body = create_body(path, data, flags);
+        body = create_body(path, data, flags, some_acls());
         wanted = on.create(path, data, flags, session, zxid);
         break;
       }
@@ -167,6 +174,10 @@ struct Run {
       }
       REQUIRE(h.prepare(OpCode::multi, multi.take(), session) == ZkError::ok);
       if (failed == ZkError::ok) model = std::move(copy);
+    } else if (prng.chance(0.1)) {
+      std::string path = some_path();
+      ZkError wanted = model.nodes.contains(path) ? ZkError::ok : ZkError::no_node;
+      REQUIRE(h.prepare(OpCode::set_acl, set_acl_body(path, some_acls()), session) == wanted);
     } else {
       (void)step(session, zxid, nullptr, model);
     }
@@ -228,6 +239,8 @@ TEST_CASE("random requests, held back and applied in bursts") {
       loaded.replay(*Txn::decode(run.log[i].bytes()));
     loaded.check_invariants();
     compare(run.model, loaded);
+    for (const auto& [path, node] : run.model.nodes)
+      REQUIRE(*loaded.acls_of(*loaded.find(path)) == *run.h.tree.acls_of(*run.h.tree.find(path)));
     REQUIRE(loaded.digest() == run.h.tree.digest());
     REQUIRE(loaded.digest_mismatches() == 0);
     run.cursor.reset();
