@@ -16,10 +16,6 @@ namespace ottla::tools::configs {
 
 using Pairs = std::map<std::string, std::string>;
 
-inline constexpr const char* kIllegal = "java.lang.IllegalArgumentException";
-
-// A refusal by this tool itself: one line, without a stack.
-Failure illegal(std::string message);
 std::string joined(const std::vector<std::string>& items, const char* between);
 bool contains(const std::vector<std::string>& items, std::string_view item);
 std::optional<int32_t> to_int(std::string_view text);

@@ -97,8 +97,6 @@ const OptionParser& parser() {
   return instance;
 }
 
-Failure illegal(std::string message) { return {kIllegal, std::move(message)}; }
-
 std::string joined(const std::vector<std::string>& items, const char* between) {
   std::string text;
   for (size_t i = 0; i < items.size(); ++i) text += (i == 0 ? "" : between) + items[i];

@@ -92,6 +92,8 @@ std::optional<std::string> conflict(const Options& options, std::string_view nam
   return std::nullopt;
 }
 
+Failure illegal(std::string message) { return {kIllegal, std::move(message)}; }
+
 std::string pad(std::string_view text, size_t width) {
   size_t characters = 0;
   for (char c : text) characters += (static_cast<uint8_t>(c) & 0xc0) != 0x80 ? 1 : 0;

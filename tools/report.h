@@ -23,6 +23,10 @@ void log_failure(const Failure& failure, std::string_view logger);
 std::optional<int> help_or_version(const OptionParser& parser, const Options& options, bool no_args,
                                    std::string_view about);
 
+// A refusal by the tool itself, as Apache's tools throw it.
+inline constexpr const char* kIllegal = "java.lang.IllegalArgumentException";
+Failure illegal(std::string message);
+
 // Client settings from --bootstrap-server and --command-config (bootstrap.servers,
 // default.api.timeout.ms, retry.backoff.ms, client.id); other keys are warned of.
 Outcome<AdminClient::Config> client_config(const Options& options);

@@ -71,10 +71,6 @@ const OptionParser& parser() {
   return instance;
 }
 
-Failure illegal(std::string message) {
-  return {"java.lang.IllegalArgumentException", std::move(message)};
-}
-
 // -- Arguments
 // -------------------------------------------------------------------------------------
 
