@@ -10,7 +10,8 @@
 #include "tools/report.h"
 #include "tools/tools.h"
 
-namespace ottla::tools::consumer_groups {
+namespace ottla::tools {
+namespace consumer_groups {
 
 void print_error(std::string_view message) { fmt::print("\nError: {}\n", message); }
 
@@ -97,45 +98,41 @@ Outcome<void> run(AdminClient& client, const Options& options) {
 }
 
 }  // namespace
-
-}  // namespace ottla::tools::consumer_groups
-
-namespace ottla::tools {
+}  // namespace consumer_groups
 
 int consumer_groups_main(std::span<const std::string> args) {
-  auto parsed = consumer_groups::parser().parse(args);
-  if (!parsed) return usage(consumer_groups::parser(), parsed.error());
+  using namespace consumer_groups;
+  auto parsed = parser().parse(args);
+  if (!parsed) return usage(parser(), parsed.error());
   const Options& options = *parsed;
   if (auto done =
-          help_or_version(consumer_groups::parser(), options, args.empty(),
+          help_or_version(parser(), options, args.empty(),
                           "This tool helps to list all consumer groups, describe a consumer "
                           "group, delete consumer group info, or reset consumer group "
                           "offsets."))
     return *done;
-  if (auto message = consumer_groups::check(options))
-    return usage(consumer_groups::parser(), *message);
+  if (auto message = check(options)) return usage(parser(), *message);
   int actions = 0;
   for (std::string_view action : {"list", "describe", "delete", "reset-offsets", "delete-offsets"})
     actions += options.has(action) ? 1 : 0;
   if (actions != 1)
-    return usage(consumer_groups::parser(),
+    return usage(parser(),
                  "Command must include exactly one action: --list, --describe, --delete, "
                  "--reset-offsets, --delete-offsets");
   auto config = client_config(options);
   if (!config) {
-    consumer_groups::print_error(config.error().message);
+    print_error(config.error().message);
     return 1;
   }
   config->api_timeout_ms = options.number("timeout");
   AdminClient client(std::move(*config));
-  auto done = consumer_groups::run(client, options);
+  auto done = run(client, options);
   if (done) return 0;
   std::fflush(stdout);
-  if (done.error().exception == kIllegal)
-    return usage(consumer_groups::parser(), done.error().message);
+  if (done.error().exception == kIllegal) return usage(parser(), done.error().message);
   // Apache's tool ends with 0 here as well.
-  consumer_groups::print_error(fmt::format("Executing consumer group command failed due to {}: {}",
-                                           done.error().exception, done.error().message));
+  print_error(fmt::format("Executing consumer group command failed due to {}: {}",
+                          done.error().exception, done.error().message));
   return 0;
 }
 

@@ -10,7 +10,8 @@
 
 #include "tools/tools.h"
 
-namespace ottla::tools::zookeeper_shell {
+namespace ottla::tools {
+namespace zookeeper_shell {
 namespace {
 
 constexpr size_t kHistoryShown = 11;
@@ -170,18 +171,17 @@ void Shell::print_usage() {
   for (const auto& [name, command] : commands()) fmt::print(stderr, "\t{}\n", command.usage);
 }
 
-}  // namespace ottla::tools::zookeeper_shell
-
-namespace ottla::tools {
+}  // namespace zookeeper_shell
 
 // host:port[/path] [-zk-tls-config-file FILE] [-timeout MS] [-r] [-waitforconnection] [command...]
 int zookeeper_shell_main(std::span<const std::string> args) {
+  using namespace zookeeper_shell;
   if (args.empty()) {
     fmt::print(stderr, "USAGE: ottla zookeeper-shell zookeeper_host:port[/path] [args...]\n");
     return 1;
   }
   if (args[0] == "--help") {
-    zookeeper_shell::Shell::print_usage();
+    Shell::print_usage();
     return 0;
   }
   size_t at = args[0] == "-server" ? 1 : 0;
@@ -205,8 +205,8 @@ int zookeeper_shell_main(std::span<const std::string> args) {
     size_t slash = server.find('/');
     server.insert(slash == std::string::npos ? server.size() : slash, ":2181");
   }
-  zookeeper_shell::Words command(args.begin() + static_cast<ptrdiff_t>(at), args.end());
-  zookeeper_shell::Shell shell(command.empty() && ::isatty(STDIN_FILENO) != 0);
+  Words command(args.begin() + static_cast<ptrdiff_t>(at), args.end());
+  Shell shell(command.empty() && ::isatty(STDIN_FILENO) != 0);
   fmt::print("Connecting to {}\n", server);
   std::fflush(stdout);
   if (!shell.connect(server, timeout_ms, read_only)) return 1;
