@@ -103,8 +103,6 @@ Result<void> Server::recover_data() {
   (void)my_id;  // only a quorum needs it; a broken file is still told of
   tree_ = std::make_unique<DataTree>(*core_options_);
   RecoveryOptions options;
-  options.digest = config_.digest_enabled;
-  options.last_zxid = config_.serialize_last_zxid;
   options.trust_empty = config_.trust_empty_snapshot;
   options.db_autocreate = config_.db_autocreate;
   OTTLA_ASSIGN(recovered_, recover(world_.disk, *dir_, *tree_, options));

@@ -83,9 +83,8 @@ void Server::admin_restore(std::string path, Fn<void(Result<int64_t>)> done) {
     Result<int64_t> outcome = 0;
   };
   auto loading = std::make_shared<Loading>(Loading{core_options_, std::make_unique<DataTree>(*core_options_)});
-  auto read = [&disk = world_.disk, path = std::move(path), loading,
-               options = SnapshotReadOptions{config_.digest_enabled, config_.serialize_last_zxid}] {
-    loading->outcome = read_exported_snapshot(disk, path, *loading->tree, options);
+  auto read = [&disk = world_.disk, path = std::move(path), loading] {
+    loading->outcome = read_exported_snapshot(disk, path, *loading->tree);
   };
   auto loaded = [this, alive = alive_, loading] {
     if (!*alive) return;

@@ -82,7 +82,7 @@ class Recovery {
         continue;
       }
       ++tried;
-      auto read = read_snapshot(disk_, path, candidate.zxid, tree_, {options_.digest, options_.last_zxid});
+      auto read = read_snapshot(disk_, path, candidate.zxid, tree_);
       if (read) {
         result_.snapshot_zxid = result_.last_zxid = candidate.zxid;
         return {};

@@ -14,8 +14,6 @@
 namespace ottla::zk {
 
 struct RecoveryOptions {
-  bool digest = true;
-  bool last_zxid = true;
   bool trust_empty = false;    // snapshot.trust.empty
   bool db_autocreate = true;
 };

@@ -21,7 +21,11 @@ class Stream {
   bool ok() const { return ok_; }
   uint64_t offset() const { return base_ + at_; }
   uint64_t left_at_most() const { return source_->left_at_most() + (chunk_.size() - at_); }
-  bool at_end() { return !fill(1); }
+  // What is left, but no more than `most`.
+  size_t left(size_t most) {
+    (void)fill(most);
+    return std::min(most, chunk_.size() - at_);
+  }
   uint32_t checksum() {
     checksum_ = adler32(checksum_, chunk_.bytes().subspan(summed_, at_ - summed_));
     summed_ = at_;
@@ -142,36 +146,34 @@ const char* read_nodes(Stream& in, DataTree& tree) {
   }
 }
 
-// The sections after the first seal. Their absence is an older writer's file, not an error.
-const char* read_sections(Stream& in, const SnapshotReadOptions& options,
-                          std::optional<DataTree::DigestAt>& found, std::optional<int64_t>& last_zxid) {
-  if (options.digest && !in.at_end()) {
-    DataTree::DigestAt at;
-    at.zxid = in.i64();
-    at.version = in.i32();
-    at.digest = static_cast<uint64_t>(in.i64());
-    if (!read_seal(in)) return "the digest section's seal is broken";
-    if (at.version == kDigestVersion && at.zxid > 0) found = at;
-  }
-  if (options.last_zxid && !in.at_end()) {
-    int64_t zxid = in.i64();
-    if (!read_seal(in)) return "the last section's seal is broken";
-    last_zxid = zxid;
-  }
-  return nullptr;
-}
-
-}  // namespace
-
-namespace {
-
 struct Sections {
   std::optional<DataTree::DigestAt> digest;
   std::optional<int64_t> last_zxid;
 };
 
-Result<Sections> read_all(rt::Disk& disk, const std::string& path, DataTree& tree,
-                          const SnapshotReadOptions& options) {
+// The sections after the first seal. Which there are shows in their length: the writer may have had
+// another digest.enabled or serializeLastProcessedZxid.enabled than this server, or be an older one.
+const char* read_sections(Stream& in, Sections& sections) {
+  constexpr size_t kSealBytes = 8 + sizeof kSealText;
+  constexpr size_t kLastBytes = 8 + kSealBytes, kDigestBytes = 20 + kSealBytes;
+  size_t left = in.left(kDigestBytes + kLastBytes);
+  if (left != 0 && left != kLastBytes) {
+    DataTree::DigestAt at;
+    at.zxid = in.i64();
+    at.version = in.i32();
+    at.digest = static_cast<uint64_t>(in.i64());
+    if (!read_seal(in)) return "the digest section's seal is broken";
+    if (at.version == kDigestVersion && at.zxid > 0) sections.digest = at;
+  }
+  if (in.left(1) != 0) {
+    int64_t zxid = in.i64();
+    if (!read_seal(in)) return "the last section's seal is broken";
+    sections.last_zxid = zxid;
+  }
+  return nullptr;
+}
+
+Result<Sections> read_all(rt::Disk& disk, const std::string& path, DataTree& tree) {
   OTTLA_ASSIGN(std::shared_ptr<rt::File> file, disk.open(path, rt::OpenMode::read));
   Stream in(std::move(file));
   Sections sections;
@@ -179,7 +181,7 @@ Result<Sections> read_all(rt::Disk& disk, const std::string& path, DataTree& tre
   const char* wrong = read_head(in, tree);
   if (wrong == nullptr) wrong = read_nodes(in, tree);
   if (wrong == nullptr && !read_seal(in)) wrong = "the tree's checksum does not match";
-  if (wrong == nullptr) wrong = read_sections(in, options, sections.digest, sections.last_zxid);
+  if (wrong == nullptr) wrong = read_sections(in, sections);
   if (wrong != nullptr)
     return fail(Errc::corrupt, fmt::format("{}: {} at byte {}", path, wrong, in.offset()));
   return sections;
@@ -187,17 +189,15 @@ Result<Sections> read_all(rt::Disk& disk, const std::string& path, DataTree& tre
 
 }  // namespace
 
-Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid, DataTree& tree,
-                           const SnapshotReadOptions& options) {
-  OTTLA_ASSIGN(Sections sections, read_all(disk, path, tree, options));
+Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid, DataTree& tree) {
+  OTTLA_ASSIGN(Sections sections, read_all(disk, path, tree));
   if (sections.digest && sections.digest->zxid < zxid) sections.digest.reset();
   tree.load_end(zxid, sections.digest);
   return {};
 }
 
-Result<int64_t> read_exported_snapshot(rt::Disk& disk, const std::string& path, DataTree& tree,
-                                       const SnapshotReadOptions& options) {
-  OTTLA_ASSIGN(Sections sections, read_all(disk, path, tree, options));
+Result<int64_t> read_exported_snapshot(rt::Disk& disk, const std::string& path, DataTree& tree) {
+  OTTLA_ASSIGN(Sections sections, read_all(disk, path, tree));
   if (!sections.last_zxid)
     return fail(Errc::corrupt, path + ": does not say its last zxid (serializeLastProcessedZxid.enabled=false?)");
   tree.load_end(*sections.last_zxid, std::nullopt);

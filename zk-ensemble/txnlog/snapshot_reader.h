@@ -9,19 +9,12 @@
 
 namespace ottla::zk {
 
-struct SnapshotReadOptions {
-  bool digest = true;     // as SnapshotOptions: the reader must be told what sections there are
-  bool last_zxid = true;
-};
-
 // `zxid` is that of the file's name. Errc::corrupt names the file and the place; the tree then holds a
 // part of it, and must be loaded anew.
-Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid, DataTree& tree,
-                           const SnapshotReadOptions& options = {});
+Result<void> read_snapshot(rt::Disk& disk, const std::string& path, int64_t zxid, DataTree& tree);
 
 // One that stands alone, without the logs that would make it exact: gives the last zxid it says itself.
-Result<int64_t> read_exported_snapshot(rt::Disk& disk, const std::string& path, DataTree& tree,
-                                       const SnapshotReadOptions& options = {});
+Result<int64_t> read_exported_snapshot(rt::Disk& disk, const std::string& path, DataTree& tree);
 
 // The cheap look before loading: long enough, and it ends as a whole snapshot does.
 // An error when it cannot be read: that says nothing of the snapshot.

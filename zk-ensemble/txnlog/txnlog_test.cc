@@ -380,6 +380,25 @@ TEST_CASE("a new directory: empty tree; its first snapshot has Apache's size") {
   CHECK(loaded.node_count() == tree.node_count());
 }
 
+TEST_CASE("a snapshot is read whatever sections its writer was told to write") {
+  for (bool digest : {false, true}) {
+    for (bool last_zxid : {false, true}) {
+      Fixture f;
+      DataTree tree(f.options);
+      tree.replay(*Txn::decode(as_bytes(create_entry(1, "/a", "data"))));
+      bool done = false;
+      std::filesystem::create_directories(f.dir());
+      SnapshotWriter writer(f.world, f.dir(), tree, {.digest = digest, .last_zxid = last_zxid},
+                            [&](Result<SnapshotWriter::Done> result) { done = result.has_value(); });
+      REQUIRE(f.runtime.run_until([&] { return done; }, 5000));
+      DataTree loaded(f.options), exported(f.options);
+      CHECK(read_snapshot(f.world.disk, f.dir() + "/snapshot.1", 1, loaded));
+      CHECK(loaded.digest() == tree.digest());
+      CHECK(read_exported_snapshot(f.world.disk, f.dir() + "/snapshot.1", exported).has_value() == last_zxid);
+    }
+  }
+}
+
 TEST_CASE("a snapshot taken while the tree changes, and the log, make the same tree") {
   Fixture f;
   DataTree tree(f.options);
