@@ -10,6 +10,7 @@
 
 #include "broker/api/handlers.h"
 #include "broker/api/loggers.h"
+#include "broker/api/one_by_one.h"
 #include "broker/config/broker_keys.h"
 #include "broker/config/topic_keys.h"
 #include "broker/controller/config_store.h"
@@ -39,6 +40,7 @@ struct Call {
   bool validate_only = false;
   std::vector<Resource> resources;
   size_t next = 0;
+  OneByOne steps;
 };
 using CallPtr = std::shared_ptr<Call>;
 
@@ -249,8 +251,7 @@ void answer(Call& call) {
   call.request->reply(response);
 }
 
-// The next resource, or the answer.
-void step(CallPtr call) {
+void next_resource_or_answer(CallPtr call) {
   if (call->next < call->resources.size()) {
     Resource& resource = call->resources[call->next++];
     return start(std::move(call), resource);
@@ -261,12 +262,16 @@ void step(CallPtr call) {
     answer<kmsg::AlterConfigsResponse>(*call);
 }
 
+void step(CallPtr call) {
+  call->steps.run([&call] { next_resource_or_answer(call); });
+}
+
 template <class Message>
 void handle(ApiContext& context, RequestPtr request, bool incremental) {
   Message asked;
   if (!decode(*request, asked)) return;
   auto call = std::make_shared<Call>(
-      Call{context, std::move(request), incremental, asked.validate_only, {}, 0});
+      Call{context, std::move(request), incremental, asked.validate_only, {}, 0, {}});
   std::map<std::pair<int8_t, std::string>, size_t> first;
   for (auto& asked_resource : asked.resources) {
     Resource& resource = call->resources.emplace_back();

@@ -3,10 +3,11 @@
 // Source: KIP-546, KIP-612; what a live 3.9 broker answers.
 #include <fmt/core.h>
 
-#include <algorithm>
+#include <map>
 
 #include "broker/api/entities.h"
 #include "broker/api/handlers.h"
+#include "broker/api/one_by_one.h"
 #include "broker/controller/config_store.h"
 #include "common/base/log.h"
 #include "proto/kafka/alter_client_quotas.h"
@@ -187,6 +188,8 @@ struct Altered {
   AlterRequest asked;
   AlterResponse response;
   size_t next = 0;
+  std::map<std::map<std::string, Name>, size_t> answered;  // which entry answers for an entity
+  OneByOne steps;
 };
 using AlteredPtr = std::shared_ptr<Altered>;
 
@@ -251,16 +254,11 @@ void finish(AlteredPtr call, const Entity& entity, AdminRefusal outcome) {
     part.entity_name = name;
   }
   auto& entries = call->response.entries;
-  auto same = std::find_if(entries.begin(), entries.end(), [&](const AlterResponse::EntryData& e) {
-    return std::equal(e.entity.begin(), e.entity.end(), entry.entity.begin(), entry.entity.end(),
-                      [](const auto& a, const auto& b) {
-                        return a.entity_type == b.entity_type && a.entity_name == b.entity_name;
-                      });
-  });
-  if (same != entries.end())
-    *same = std::move(entry);
-  else
+  auto [at, is_new] = call->answered.try_emplace(entity.parts, entries.size());
+  if (is_new)
     entries.push_back(std::move(entry));
+  else
+    entries[at->second] = std::move(entry);
   step(std::move(call));
 }
 
@@ -277,7 +275,7 @@ void write(AlteredPtr call, const Entity& entity, const ConfigMap& config) {
       });
 }
 
-void step(AlteredPtr call) {
+void next_entry(AlteredPtr call) {
   if (call->next == call->asked.entries.size()) return call->request->reply(call->response);
   const AlterRequest::EntryData& asked = call->asked.entries[call->next++];
   Entity entity;
@@ -295,6 +293,10 @@ void step(AlteredPtr call) {
       });
 }
 
+void step(AlteredPtr call) {
+  call->steps.run([&call] { next_entry(call); });
+}
+
 }  // namespace
 
 void handle_describe_client_quotas(ApiContext& context, RequestPtr request) {
@@ -309,7 +311,7 @@ void handle_describe_client_quotas(ApiContext& context, RequestPtr request) {
 void handle_alter_client_quotas(ApiContext& context, RequestPtr request) {
   AlterRequest asked;
   if (!decode(*request, asked)) return;
-  step(std::make_shared<Altered>(Altered{context, std::move(request), std::move(asked), {}, 0}));
+  step(std::make_shared<Altered>(Altered{context, std::move(request), std::move(asked), {}, 0, {}, {}}));
 }
 
 }  // namespace ottla::broker

@@ -9,6 +9,7 @@
 
 #include "broker/api/handlers.h"
 #include "broker/api/loggers.h"
+#include "broker/api/one_by_one.h"
 
 namespace ottla::broker {
 
@@ -26,6 +27,7 @@ struct Call {
   kmsg::DescribeConfigsRequest asked;
   Response response;
   size_t next = 0;
+  OneByOne steps;
 };
 
 bool is_wanted(const Resource& resource, const std::string& name) {
@@ -130,8 +132,8 @@ void describe_topic_resource(std::shared_ptr<Call> call, const Resource& resourc
   step(std::move(call));
 }
 
-// The next resource; topics are read from ZooKeeper one after the other.
-void step(std::shared_ptr<Call> call) {
+// Topics are read from ZooKeeper one after the other.
+void next_resource(std::shared_ptr<Call> call) {
   if (call->next == call->asked.resources.size()) return call->request->reply(call->response);
   const Resource& resource = call->asked.resources[call->next++];
   Response::DescribeConfigsResult result;
@@ -158,6 +160,10 @@ void step(std::shared_ptr<Call> call) {
   step(std::move(call));
 }
 
+void step(std::shared_ptr<Call> call) {
+  call->steps.run([&call] { next_resource(call); });
+}
+
 // A kind of resource that cannot be described fails the whole request.
 bool refuses_all(const kmsg::DescribeConfigsRequest& asked, Response& response) {
   auto is_known = [](const Resource& resource) {
@@ -178,7 +184,7 @@ bool refuses_all(const kmsg::DescribeConfigsRequest& asked, Response& response) 
 }  // namespace
 
 void handle_describe_configs(ApiContext& context, RequestPtr request) {
-  auto call = std::make_shared<Call>(Call{context, nullptr, {}, {}, 0});
+  auto call = std::make_shared<Call>(Call{context, nullptr, {}, {}, 0, {}});
   if (!decode(*request, call->asked)) return;
   call->request = std::move(request);
   if (refuses_all(call->asked, call->response)) return call->request->reply(call->response);

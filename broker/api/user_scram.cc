@@ -1,7 +1,6 @@
 // DescribeUserScramCredentials and AlterUserScramCredentials: the credentials that SCRAM logins are
 // checked against, kept among a user's configs. Nobody logs in yet: they are for the day when TLS
 // and SASL are built, and for brokers of the same cluster that have them. Source: KIP-554.
-#include <algorithm>
 #include <map>
 #include <set>
 
@@ -175,20 +174,18 @@ void choose_users(Altered& call) {
                                    : ErrorCode::unacceptable_credential,
                why);
   std::set<std::pair<std::string, int8_t>> seen;
-  std::set<std::string> twice;
+  std::set<std::string> twice, named;
   auto note = [&](const std::string& user, int8_t mechanism) {
     if (illegal.contains(user)) return;
     if (!seen.emplace(user, mechanism).second) twice.insert(user);
-    if (std::find(call.users.begin(), call.users.end(), user) == call.users.end())
-      call.users.push_back(user);
+    if (named.insert(user).second) call.users.push_back(user);
   };
   for (const auto& upsertion : call.asked.upsertions) note(upsertion.name, upsertion.mechanism);
   for (const auto& deletion : call.asked.deletions) note(deletion.name, deletion.mechanism);
-  for (const std::string& user : twice) {
+  for (const std::string& user : twice)
     add_result(call, user, ErrorCode::duplicate_resource,
                "A user credential cannot be altered twice in the same request");
-    std::erase(call.users, user);
-  }
+  std::erase_if(call.users, [&](const std::string& user) { return twice.contains(user); });
 }
 
 void write_next(AlteredPtr call) {
@@ -217,14 +214,12 @@ void change(AlteredPtr call) {
     if (at != call->stored.end() && !at->second.contains(scram_mechanism_name(deletion.mechanism)))
       missing.insert(deletion.name);
   }
-  for (const std::string& user : missing) {
+  for (const std::string& user : missing)
     add_result(*call, user, ErrorCode::resource_not_found,
                "Attempt to delete a user credential that does not exist");
-    std::erase(call->users, user);
-  }
-  auto is_chosen = [&](const std::string& user) {
-    return std::find(call->users.begin(), call->users.end(), user) != call->users.end();
-  };
+  std::erase_if(call->users, [&](const std::string& user) { return missing.contains(user); });
+  std::set<std::string> chosen(call->users.begin(), call->users.end());
+  auto is_chosen = [&](const std::string& user) { return chosen.contains(user); };
   for (const auto& deletion : call->asked.deletions)
     if (is_chosen(deletion.name))
       call->stored[deletion.name].erase(scram_mechanism_name(deletion.mechanism));
@@ -264,8 +259,9 @@ void handle_describe_user_scram_credentials(ApiContext& context, RequestPtr requ
   if (!decode(*request, asked)) return;
   auto call = std::make_shared<Described>(Described{context, std::move(request), {}, 0, {}, {}});
   if (!asked.users || asked.users->empty()) return describe_all(call);
+  std::set<std::string> named;
   for (auto& user : *asked.users) {
-    if (std::find(call->users.begin(), call->users.end(), user.name) != call->users.end())
+    if (!named.insert(user.name).second)
       call->twice.insert(user.name);
     else
       call->users.push_back(std::move(user.name));

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 
 #include "broker/controller/controller.h"
 
@@ -98,6 +99,7 @@ void Controller::run_election(std::vector<TopicPartition> tps, ElectionType type
                               Fn<void(PartitionOutcomes)> next) {
   PartitionOutcomes outcomes;
   std::vector<TopicPartition> electable;
+  std::set<TopicPartition> seen;
   for (const TopicPartition& tp : tps) {
     const PartitionContext* partition = state_.find(tp);
     if (partition == nullptr) {
@@ -115,8 +117,7 @@ void Controller::run_election(std::vector<TopicPartition> tps, ElectionType type
     if (!needed)
       outcomes[tp] = {ErrorCode::election_not_needed,
                       std::string(kmsg::error_message(ErrorCode::election_not_needed))};
-    else if (!outcomes.contains(tp) &&
-             std::find(electable.begin(), electable.end(), tp) == electable.end())
+    else if (seen.insert(tp).second)
       electable.push_back(tp);
   }
   // A partition that never had a leader has no state znode that could be changed: nothing lives
@@ -139,8 +140,9 @@ void Controller::run_election(std::vector<TopicPartition> tps, ElectionType type
   elect_by(std::move(wanted), std::move(change),
            [this, type, electable = std::move(electable), outcomes = std::move(outcomes),
             next = std::move(next)](std::vector<TopicPartition> done) mutable {
+             std::set<TopicPartition> elected(done.begin(), done.end());
              for (const TopicPartition& tp : electable) {
-               if (std::find(done.begin(), done.end(), tp) == done.end()) {
+               if (!elected.contains(tp)) {
                  outcomes[tp] = election_failed(tp, type);
                  continue;
                }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 
 #include "broker/controller/controller.h"
 
@@ -21,9 +22,10 @@ bool contains(const Ids& list, int32_t id) {
   return std::find(list.begin(), list.end(), id) != list.end();
 }
 Ids minus(const Ids& list, const Ids& taken) {
+  std::set<int32_t> without(taken.begin(), taken.end());  // a request may name any number of ids
   Ids out;
   for (int32_t id : list)
-    if (!contains(taken, id)) out.push_back(id);
+    if (!without.contains(id)) out.push_back(id);
   return out;
 }
 

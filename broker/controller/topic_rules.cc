@@ -142,11 +142,12 @@ AssignmentOutcome plan_new_partitions(
                            index, count);
   }
   std::vector<int32_t> unknown;
+  std::set<int32_t> seen;
   for (const auto& assignment : *topic.assignments)
     for (int32_t id : assignment.broker_ids)
       if (std::none_of(brokers.begin(), brokers.end(),
                        [&](const BrokerRack& b) { return b.id == id; }) &&
-          std::find(unknown.begin(), unknown.end(), id) == unknown.end())
+          seen.insert(id).second)
         unknown.push_back(id);
   if (!unknown.empty())
     return refused(ErrorCode::invalid_replica_assignment,

@@ -394,6 +394,40 @@ def main_test():
             if not go_on():
                 break
 
+    # 50,000 parts, each refused without asking anybody: configs of topics that are not there, resources named twice, quotas of what
+    # is no entity; and as many users, named twice.
+    many = 50_000
+    name = [b"%x" % i for i in range(many)]
+
+    def short(text):
+        return struct.pack(">h", len(text)) + text
+
+    def compact(text):
+        return bytes([len(text) + 1]) + text
+
+    def parts(each):
+        return struct.pack(">i", many) + b"".join(each)
+
+    def compact_parts(each):
+        return b"\xd1\x86\x03" + b"".join(each)  # many + 1
+    none, topic_resource = struct.pack(">i", 0), b"\2" + short(b"nope")
+    users, changes = header(50, 0) + b"\0", header(51, 0) + b"\0"
+    crowds = [header(32, 3) + parts([topic_resource + struct.pack(">i", -1)] * many) + b"\1\1",
+              header(33, 1) + parts([topic_resource + none] * many) + b"\1",
+              header(49, 0) + parts(struct.pack(">i", 1) + short(b"what") + short(each) + none for each in name) + b"\1",
+              users + compact_parts([compact(each) + b"\0" for each in name[:many // 2]] * 2) + b"\0",
+              changes + compact_parts([compact(each) + b"\1\0" for each in name[:many // 2]] * 2) + b"\1\0"]
+
+    def crowded(held, go_on):
+        """Administrators who ask for very much at once."""
+        s = connect(kafka)
+        s.settimeout(60)
+        held.append(s)
+        for crowd in crowds:
+            s.sendall(frame(crowd))
+            answer = reply(s)
+            assert len(answer) > 20, answer
+
     def idle(held, go_on):
         """Thousands of connections to each that never say a word."""
         for port in (kafka, zk):
@@ -404,7 +438,7 @@ def main_test():
                 time.sleep(0.02)
 
     for name, attack in (("lengths", lengths), ("half frames", half_frames), ("slow readers", slow_readers), ("deaf sessions", deaf_sessions),
-                         ("pipelined", pipelined), ("bombs", bombs), ("old consumers", old_consumers), ("look-ups", look_ups), ("idle", idle)):
+                         ("pipelined", pipelined), ("bombs", bombs), ("old consumers", old_consumers), ("look-ups", look_ups), ("crowded", crowded), ("idle", idle)):
         scene.under(name, attack)
     scene.stack.check_alive()
     assert serves_kafka(kafka) and ruok(zk)
