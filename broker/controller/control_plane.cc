@@ -12,6 +12,7 @@
 #include "broker/controller/controller.h"
 #include "broker/controller/partition_admin.h"
 #include "broker/controller/producer_ids.h"
+#include "broker/controller/random_uuid.h"
 #include "broker/controller/registration.h"
 #include "broker/controller/session_file.h"
 #include "broker/zk/wire_client.h"
@@ -22,17 +23,6 @@ namespace {
 
 constexpr log::Room kLog{"broker.controller"};
 constexpr int32_t kCloseTimeoutMs = 2000;
-
-kmsg::Uuid random_uuid(rt::Entropy& entropy) {
-  kmsg::Uuid id;
-  // As Java's random UUIDs; one that begins with '-' looks like an option on a command line.
-  do {
-    entropy.fill({id.bytes.data(), id.bytes.size()});
-    id.bytes[6] = static_cast<uint8_t>((id.bytes[6] & 0x0f) | 0x40);
-    id.bytes[8] = static_cast<uint8_t>((id.bytes[8] & 0x3f) | 0x80);
-  } while (id.to_string().front() == '-');
-  return id;
-}
 
 bool expired_in(const std::vector<ZkReply>& replies) {
   return std::any_of(replies.begin(), replies.end(),

@@ -8,14 +8,17 @@
 #include <catch2/catch.hpp>
 
 #include "broker/controller/session_file.h"
+#include "broker/controller/test_lone_broker.h"
 #include "broker/zk/wire_client.h"
 #include "common/rt_asio/runtime.h"
 
 namespace ottla::broker {
 namespace {
 
-struct TestBroker final : ControlPlaneHost, BrokerChannel {
-  TestBroker(rt::World& w, std::string connect, std::string dir, int32_t id) : world(w) {
+struct TestBroker final : LoneBroker {
+  TestBroker(rt::World& w, std::string connect, std::string dir, int32_t id)
+      : LoneBroker(w, options_of(std::move(connect), std::move(dir), id)) {}
+  static ControlPlaneOptions options_of(std::string connect, std::string dir, int32_t id) {
     ControlPlaneOptions options;
     options.zookeeper_connect = std::move(connect);
     options.broker_id = id;
@@ -23,11 +26,9 @@ struct TestBroker final : ControlPlaneHost, BrokerChannel {
     options.session_timeout_ms = 6000;
     options.connection_timeout_ms = 3000;
     options.topics.offsets_topic_replication_factor = 1;
-    plane = std::make_unique<ControlPlane>(world, options, *this, *this);
+    return options;
   }
 
-  // ControlPlaneHost
-  MetadataPtr metadata() const override { return image; }
   AdminRefusal validate_topic_config(const ConfigMap& config) const override {
     if (config.contains("no.such"))
       return {kmsg::ErrorCode::invalid_config, "Unknown topic config name: no.such"};
@@ -41,40 +42,10 @@ struct TestBroker final : ControlPlaneHost, BrokerChannel {
     configs[type + "/" + name] = config;
   }
 
-  // BrokerChannel: this broker alone.
-  void add_broker(const BrokerRegistration&, int64_t) override {}
-  void remove_broker(int32_t) override {}
-  void leader_and_isr(int32_t, kmsg::LeaderAndIsrRequest,
-                      Fn<void(kmsg::LeaderAndIsrResponse)> done) override {
-    world.loop.post([done = std::move(done)]() mutable { done({}); });
-  }
-  void update_metadata(int32_t, kmsg::UpdateMetadataRequest request,
-                       Fn<void(kmsg::UpdateMetadataResponse)> done) override {
-    world.loop.post([this, request = std::move(request), done = std::move(done)]() mutable {
-      image = MetadataImage::apply(image, request).image;
-      plane->on_metadata_changed();
-      done({});
-    });
-  }
-  void stop_replica(int32_t, kmsg::StopReplicaRequest request,
-                    Fn<void(kmsg::StopReplicaResponse)> done) override {
-    kmsg::StopReplicaResponse response;
-    for (const auto& topic : request.topic_states)
-      for (const auto& partition : topic.partition_states) {
-        auto& error = response.partition_errors.emplace_back();
-        error.topic_name = topic.topic_name;
-        error.partition_index = partition.partition_index;
-      }
-    world.loop.post([done = std::move(done), response]() mutable { done(std::move(response)); });
-  }
-
-  rt::World& world;
-  MetadataPtr image = MetadataImage::empty("");
   std::vector<int64_t> epochs;
   int losses = 0;
   std::string fatal;
   std::map<std::string, ConfigMap> configs;
-  std::unique_ptr<ControlPlane> plane;
 };
 
 struct Fixture {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "broker/controller/random_uuid.h"
 #include "broker/controller/topic_admin_impl.h"
 #include "broker/controller/topic_rules.h"
 #include "common/base/log.h"
@@ -13,17 +14,6 @@ namespace {
 
 using kmsg::ErrorCode;
 constexpr log::Room kLog{"broker.topics"};
-
-// As Java's random UUIDs; those that start with '-' look like options on a command line.
-kmsg::Uuid new_topic_id(rt::Entropy& entropy) {
-  kmsg::Uuid id;
-  do {
-    entropy.fill({id.bytes.data(), id.bytes.size()});
-    id.bytes[6] = static_cast<uint8_t>((id.bytes[6] & 0x0f) | 0x40);
-    id.bytes[8] = static_cast<uint8_t>((id.bytes[8] & 0x3f) | 0x80);
-  } while (id.to_string().front() == '-');
-  return id;
-}
 
 }  // namespace
 
@@ -170,7 +160,7 @@ void TopicAdmin::Impl::write_topics(std::shared_ptr<CreateJob> job,
                             ZkRequest::set(path, config)}));
     else
       writes.push_back(ZkRequest::create(path, config));
-    topic.node.id = new_topic_id(world.entropy);
+    topic.node.id = random_uuid(world.entropy);
     topic.node.partitions = topic.assignment;
     writes.push_back(ZkRequest::create(zpath::topic(name), encode_topic(topic.node)));
     written.push_back(i);

@@ -2,50 +2,6 @@
 
 namespace ottla::broker {
 
-std::string_view refusal_name(Refusal refusal) {
-  switch (refusal) {
-    case Refusal::unknown_server_error:
-      return "UNKNOWN_SERVER_ERROR";
-    case Refusal::none:
-      return "NONE";
-    case Refusal::offset_out_of_range:
-      return "OFFSET_OUT_OF_RANGE";
-    case Refusal::corrupt_message:
-      return "CORRUPT_MESSAGE";
-    case Refusal::unknown_topic_or_partition:
-      return "UNKNOWN_TOPIC_OR_PARTITION";
-    case Refusal::not_leader_or_follower:
-      return "NOT_LEADER_OR_FOLLOWER";
-    case Refusal::message_too_large:
-      return "MESSAGE_TOO_LARGE";
-    case Refusal::record_list_too_large:
-      return "RECORD_LIST_TOO_LARGE";
-    case Refusal::invalid_timestamp:
-      return "INVALID_TIMESTAMP";
-    case Refusal::unsupported_version:
-      return "UNSUPPORTED_VERSION";
-    case Refusal::unsupported_for_message_format:
-      return "UNSUPPORTED_FOR_MESSAGE_FORMAT";
-    case Refusal::policy_violation:
-      return "POLICY_VIOLATION";
-    case Refusal::out_of_order_sequence_number:
-      return "OUT_OF_ORDER_SEQUENCE_NUMBER";
-    case Refusal::invalid_producer_epoch:
-      return "INVALID_PRODUCER_EPOCH";
-    case Refusal::invalid_txn_state:
-      return "INVALID_TXN_STATE";
-    case Refusal::transaction_coordinator_fenced:
-      return "TRANSACTION_COORDINATOR_FENCED";
-    case Refusal::kafka_storage_error:
-      return "KAFKA_STORAGE_ERROR";
-    case Refusal::unsupported_compression_type:
-      return "UNSUPPORTED_COMPRESSION_TYPE";
-    case Refusal::invalid_record:
-      return "INVALID_RECORD";
-  }
-  return "?";
-}
-
 void set_max_timestamp(MutBytes batch, TimestampType type, int64_t max_timestamp) {
   BatchView view(batch);
   if (view.timestamp_type() == type && view.max_timestamp() == max_timestamp) return;

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 namespace ottla::broker {
 
@@ -29,6 +28,5 @@ enum class Refusal : int16_t {
   unsupported_compression_type = 76,
   invalid_record = 87,
 };
-std::string_view refusal_name(Refusal refusal);
 
 }  // namespace ottla::broker

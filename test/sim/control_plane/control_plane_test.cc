@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "broker/controller/config_store.h"
+#include "broker/controller/test_lone_broker.h"
 #include "common/rt_sim/simulator.h"
 #include "zk-ensemble/config/server_config.h"
 #include "zk-ensemble/server/server.h"
@@ -22,15 +23,16 @@ using namespace broker;
 
 constexpr int64_t kMs = 1'000'000;
 
-struct SimBroker final : ControlPlaneHost, BrokerChannel {
-  SimBroker(rt::World w, int32_t id) : world(w) {
+struct SimBroker final : LoneBroker {
+  SimBroker(rt::World w, int32_t id) : LoneBroker(w, options_of(id)) {}
+  static ControlPlaneOptions options_of(int32_t id) {
     ControlPlaneOptions options;
     options.zookeeper_connect = "zk:2181/chroot/of/mine";
     options.broker_id = id;
     options.session_dir = "/logs";
     options.session_timeout_ms = 2000;
     options.connection_timeout_ms = 60000;
-    plane = std::make_unique<ControlPlane>(world, options, *this, *this);
+    return options;
   }
   void start() {
     plane->open([this](Result<std::string> opened) {
@@ -47,7 +49,6 @@ struct SimBroker final : ControlPlaneHost, BrokerChannel {
     });
   }
 
-  MetadataPtr metadata() const override { return image; }
   AdminRefusal validate_topic_config(const ConfigMap&) const override { return {}; }
   void on_registered(int64_t epoch) override {
     CHECK(epoch > last_epoch);
@@ -60,39 +61,9 @@ struct SimBroker final : ControlPlaneHost, BrokerChannel {
     if (type == "brokers" && name == kDefaultEntity) told = config;
   }
 
-  void add_broker(const BrokerRegistration&, int64_t) override {}
-  void remove_broker(int32_t) override {}
-  void leader_and_isr(int32_t, kmsg::LeaderAndIsrRequest,
-                      Fn<void(kmsg::LeaderAndIsrResponse)> done) override {
-    world.loop.post([done = std::move(done)]() mutable { done({}); });
-  }
-  void update_metadata(int32_t, kmsg::UpdateMetadataRequest request,
-                       Fn<void(kmsg::UpdateMetadataResponse)> done) override {
-    world.loop.post([this, request = std::move(request), done = std::move(done)]() mutable {
-      CHECK(request.controller_epoch >= image->controller_epoch());
-      image = MetadataImage::apply(image, request).image;
-      plane->on_metadata_changed();
-      done({});
-    });
-  }
-  void stop_replica(int32_t, kmsg::StopReplicaRequest request,
-                    Fn<void(kmsg::StopReplicaResponse)> done) override {
-    kmsg::StopReplicaResponse response;
-    for (const auto& topic : request.topic_states)
-      for (const auto& partition : topic.partition_states) {
-        auto& error = response.partition_errors.emplace_back();
-        error.topic_name = topic.topic_name;
-        error.partition_index = partition.partition_index;
-      }
-    world.loop.post([done = std::move(done), response]() mutable { done(std::move(response)); });
-  }
-
-  rt::World world;
-  MetadataPtr image = MetadataImage::empty("");
   int64_t last_epoch = -1;
   std::string refusal;
   ConfigMap told;  // the brokers' default config, as it was told last
-  std::unique_ptr<ControlPlane> plane;
 };
 
 struct Story {
