@@ -121,6 +121,42 @@ TEST_CASE("a connection keeps a bounded number of ids") {
   CHECK(s.closed[1]);
 }
 
+TEST_CASE("and a bounded number of their bytes") {
+  Service s;
+  s.connect(1);
+  s.take(1);
+  s.request(1, -4, OpCode::auth, auth_body("digest", std::string(900'000, 'u') + ":p"));
+  CHECK(s.headers(1) == Frames{"-4 0 0"});
+  s.request(1, -4, OpCode::auth, auth_body("digest", std::string(900'000, 'v') + ":p"));
+  CHECK(s.headers(1) == Frames{"-4 0 -115"});
+  CHECK(s.closed[1]);
+}
+
+TEST_CASE("what one request asks to be stored or read many times is bounded") {
+  Service s;
+  s.connect(1);
+  s.request(1, -4, OpCode::auth, auth_body("digest", std::string(900'000, 'u') + ":p"));
+  s.request(1, 1, OpCode::create, create_body("/a", std::string(900'000, 'd')));
+  MultiBody creates, reads;
+  for (int i = 0; i < 100; ++i) {
+    creates.add(OpCode::create, create_body(fmt::format("/b{}", i), "", 0, {{kPermAll, {"auth", ""}}}));
+    reads.add(OpCode::get_data, watch_body("/a", false));
+  }
+  s.request(1, 2, OpCode::multi, creates.take());
+  CHECK(s.tree.find("/b0") == nullptr);
+  s.take(1);
+  wire::Writer frame;
+  frame.i32(3);
+  frame.i32(static_cast<int32_t>(OpCode::multi_read));
+  frame.raw(reads.take().bytes());
+  s.pipeline.on_frame(1, frame.bytes(), s.now(), s.wall_ms);
+  Effects effects = s.pipeline.take_effects();
+  Bytes answer = effects.sends.at(0).bytes.bytes();
+  CHECK(answer.size() < 70'000'000);
+  wire::Reader end(answer.subspan(answer.size() - 13));  // of the last read, and the end of all
+  CHECK(end.i32() == -127);
+}
+
 TEST_CASE("sasl: the empty answer of a server that has no mechanism") {
   Service s;
   s.connect(1);

@@ -13,8 +13,9 @@ namespace ottla::zk {
 namespace {
 
 constexpr SessionOwner kHere = 0;
-// Ids of one connection: each access check looks at all of them.
+// Ids of one connection: each access check looks at all of them. And their bytes.
 constexpr size_t kMaxAuthIds = 1000;
+constexpr size_t kMaxAuthBytes = 1 << 20;
 
 // Session ids whose top byte is 0xff would read as TTL owners, 0 as none.
 bool usable_session_id(int64_t id) {
@@ -330,7 +331,9 @@ void Pipeline::handle_auth(Conn& conn, int32_t xid, Bytes body) {
   if (scheme && (data || *scheme == "ip"))
     granted =
         authenticate(*scheme, as_bytes(data.value_or("")), conn.info.remote_address, options_);
-  if (conn.auth->size() >= kMaxAuthIds) granted.reset();
+  size_t kept = data ? data->size() : 0;
+  for (const AuthId& id : *conn.auth) kept += id.id.size();
+  if (conn.auth->size() >= kMaxAuthIds || kept > kMaxAuthBytes) granted.reset();
   if (granted)
     for (AuthId& id : *granted) conn.auth = with_auth(conn.auth, std::move(id));
   size_t at = conn.begin_reply(xid, 0, granted ? ZkError::ok : ZkError::auth_failed);

@@ -15,6 +15,9 @@ namespace {
 
 constexpr int32_t kPingXid = -2;
 constexpr int64_t kSynthesized = -1;  // zxid of events that set_watches makes up
+// A multi may ask for the same large node tens of thousands of times: behind so many bytes its reads
+// are refused one by one.
+constexpr size_t kMultiReadBytes = 64 << 20;
 
 void put_data(const Node& node, wire::Writer& out) {
   if (node.data_is_null()) return out.i32(-1);
@@ -207,6 +210,7 @@ ZkError Pipeline::read_multi(Conn& conn, Bytes body, const AuthInfo& auth, wire:
     if (!in.ok()) return ZkError::marshalling_error;
     ops.push_back({type, path ? body.subspan(from, in.position() - from - 1) : Bytes()});
   }
+  const size_t stop = out.size() + kMultiReadBytes;
   for (const One& one : ops) {
     if (one.request.empty()) {  // a null path: what was read before it is told, and the error
       finish();
@@ -220,7 +224,7 @@ ZkError Pipeline::read_multi(Conn& conn, Bytes body, const AuthInfo& auth, wire:
     Buffer request(one.request);
     request.push_back(0);
     wire::Reader one_in(request.bytes());
-    ZkError error = read_node(conn, one.type, one_in, auth, out);
+    ZkError error = out.size() > stop ? ZkError::throttled_op : read_node(conn, one.type, one_in, auth, out);
     if (error == ZkError::ok) continue;
     out.patch_i32(at, -1);
     out.patch_i32(at + 5, static_cast<int32_t>(error));

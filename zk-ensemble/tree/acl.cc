@@ -204,9 +204,6 @@ std::string openssl_name(std::string algorithm) {
 }
 }  // namespace
 
-// More than one request can bring; but "auth" stands for as many entries as the client has ids.
-constexpr size_t kMaxAcls = 1 << 16;
-
 // Apache looks for duplicates first, and trips over a null that it must compare: a scheme with an
 // earlier entry of the same permissions, an id with one of the same scheme too.
 static bool compares_null(const std::vector<RawAcl>& raw) {
@@ -222,7 +219,7 @@ static bool compares_null(const std::vector<RawAcl>& raw) {
 }
 
 ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
-                       const CoreOptions& options, AclRef& into) {
+                       const CoreOptions& options, size_t& room, AclRef& into) {
   if (raw.empty()) return ZkError::invalid_acl;
   if (raw.size() == 1 && raw[0].perms == kPermAll && raw[0].scheme == "world" &&
       raw[0].id == "anyone") {
@@ -237,7 +234,6 @@ ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
   std::set<const RawAcl*, decltype(before)> seen(before);
   for (const RawAcl& acl : raw) {
     if (!seen.insert(&acl).second) continue;
-    if (list->size() > kMaxAcls) return ZkError::invalid_acl;
     if (!acl.scheme) return ZkError::invalid_acl;
     bool digest = *acl.scheme == "digest" && options.digest_auth_enabled;
     if (*acl.scheme == "auth") {
@@ -245,6 +241,9 @@ ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
       for (const AuthId& id : auth) {
         if (id.scheme != "digest" || !options.digest_auth_enabled)
           continue;  // ip does not authenticate
+        size_t bytes = sizeof(Acl) + id.id.size();
+        if (bytes > room) return ZkError::invalid_acl;
+        room -= bytes;
         list->push_back({acl.perms, id});
         any = true;
       }

@@ -163,6 +163,7 @@ bool Preparer::is_well_formed_multi(Bytes body) {
 Preparer::Context Preparer::begin(int64_t session, int32_t cxid, const AuthInfo* auth,
                                   ZkError session_error, int64_t wall_ms) {
   static const AuthInfo nobody;
+  auth_room_ = kAuthRoomBytes;
   return {session, cxid, ++last_zxid_, wall_ms, auth == nullptr ? nobody : *auth, session_error};
 }
 
@@ -335,7 +336,7 @@ ZkError Preparer::prepare_create(Op& op, const Context& context, TxnBody& into) 
   if (!op.path) return ZkError::marshalling_error;
   if (!has_parent_syntax(*op.path)) return ZkError::bad_arguments;
   AclRef acls;
-  if (ZkError error = normalize_acls(op.acls, context.auth, options_, acls); error != ZkError::ok)
+  if (ZkError error = normalize_acls(op.acls, context.auth, options_, auth_room_, acls); error != ZkError::ok)
     return error;
   ChangeRecord parent, existing;
   if (!overlay_.lookup(parent_path(*op.path), parent)) return ZkError::no_node;
@@ -455,7 +456,7 @@ ZkError Preparer::prepare_set_acl(Op& op, const Context& context, TxnBody& into)
   if (context.session_error != ZkError::ok) return context.session_error;
   if (!op.path || !valid_path(*op.path)) return ZkError::bad_arguments;
   AclRef acls;
-  if (ZkError error = normalize_acls(op.acls, context.auth, options_, acls); error != ZkError::ok)
+  if (ZkError error = normalize_acls(op.acls, context.auth, options_, auth_room_, acls); error != ZkError::ok)
     return error;
   ChangeRecord node;
   if (!overlay_.lookup(*op.path, node)) return ZkError::no_node;

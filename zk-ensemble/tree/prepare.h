@@ -83,6 +83,7 @@ class Preparer {
   const CoreOptions& options_;
   Overlay overlay_;
   int64_t last_zxid_;
+  size_t auth_room_ = 0;  // of the request that is prepared
 };
 
 }  // namespace ottla::zk
