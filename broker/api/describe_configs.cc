@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
+#include <tuple>
 
 #include "broker/api/handlers.h"
 #include "broker/api/loggers.h"
@@ -181,6 +183,14 @@ bool refuses_all(const kmsg::DescribeConfigsRequest& asked, Response& response) 
   return true;
 }
 
+// Eight bytes of a request may stand for the 30 KB that a broker's configs are.
+void leave_out_repeats(std::vector<Resource>& resources) {
+  std::set<std::tuple<int8_t, std::string, std::optional<std::vector<std::string>>>> seen;
+  std::erase_if(resources, [&](const Resource& r) {
+    return !seen.emplace(r.resource_type, r.resource_name, r.configuration_keys).second;
+  });
+}
+
 }  // namespace
 
 void handle_describe_configs(ApiContext& context, RequestPtr request) {
@@ -188,6 +198,7 @@ void handle_describe_configs(ApiContext& context, RequestPtr request) {
   if (!decode(*request, call->asked)) return;
   call->request = std::move(request);
   if (refuses_all(call->asked, call->response)) return call->request->reply(call->response);
+  leave_out_repeats(call->asked.resources);
   step(std::move(call));
 }
 

@@ -1,6 +1,8 @@
 // DescribeProducers. Source: KIP-664.
 #include "proto/kafka/describe_producers.h"
 
+#include <set>
+
 #include "broker/api/handlers.h"
 
 namespace ottla::broker {
@@ -11,10 +13,12 @@ void handle_describe_producers(ApiContext& context, RequestPtr request) {
   kmsg::DescribeProducersRequest asked;
   if (!decode(*request, asked)) return;
   kmsg::DescribeProducersResponse response;
+  std::set<std::pair<std::string, int32_t>> seen;  // a partition has any number of producers
   for (const auto& topic : asked.topics) {
     auto& answer = response.topics.emplace_back();
     answer.name = topic.name;
     for (int32_t index : topic.partition_indexes) {
+      if (!seen.emplace(topic.name, index).second) continue;
       auto& entry = answer.partitions.emplace_back();
       entry.partition_index = index;
       if (auto fault = topic_name_fault(topic.name)) {

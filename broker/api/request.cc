@@ -65,9 +65,13 @@ void Request::finish_reply(wire::Writer& writer, const Result<void>& encoded,
                info_->name, version_, encoded.error().context);
     return close();
   }
-  answered_ = true;
   uint64_t size = writer.size() - 4 + writer.external_bytes();
-  OTTLA_CHECK(size <= INT32_MAX);
+  if (size > INT32_MAX) {
+    log::error(kLog, "an answer is too large to be sent; closing", "api={} bytes={}", info_->name,
+               size);
+    return close();
+  }
+  answered_ = true;
   writer.patch_i32(0, static_cast<int32_t>(size));
   std::vector<rt::OutPiece> pieces;
   if (writer.external_marks().empty()) {

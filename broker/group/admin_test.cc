@@ -214,6 +214,37 @@ TEST_CASE("a group is described with its members, once they have a generation") 
   CHECK(scene.describe("nobody").error_code == ErrorCode::none);
 }
 
+TEST_CASE("what is asked for twice is told once") {
+  Scene scene;
+  scene.commit_of("g", "abc", 1);
+  kmsg::OffsetFetchRequest fetch;
+  fetch.group_id = "g";
+  fetch.topics.emplace().resize(2);
+  for (auto& topic : *fetch.topics) {
+    topic.name = "abc";
+    topic.partition_indexes = {0, 0, 1};
+  }
+  auto old = scene.core->offset_fetch(fetch, scene.context(7));
+  REQUIRE(old.topics.size() == 2);
+  REQUIRE(old.topics[0].partitions.size() == 2);
+  CHECK(old.topics[0].partitions[0].committed_offset == 1);
+  CHECK(old.topics[1].partitions.empty());
+
+  kmsg::OffsetFetchRequest groups;
+  groups.groups.resize(3);
+  for (auto& group : groups.groups) group.group_id = "g";
+  groups.groups[2].group_id = "other";
+  for (auto& group : groups.groups) group.topics = std::nullopt;
+  auto several = scene.core->offset_fetch(groups, scene.context(8));
+  REQUIRE(several.groups.size() == 2);
+  CHECK(several.groups[0].topics.size() == 1);
+  CHECK(several.groups[1].group_id == "other");
+
+  kmsg::DescribeGroupsRequest describe;
+  describe.groups = {"g", "other", "g"};
+  CHECK(scene.core->describe_groups(describe, scene.context(5)).groups.size() == 2);
+}
+
 TEST_CASE("a coordinator that is not theirs says so, each API in its own place") {
   Scene scene;
   scene.restart(false);

@@ -1,5 +1,6 @@
 // Becoming and ceasing to be coordinator of a partition; and the questions that change nothing.
 #include <algorithm>
+#include <set>
 
 #include "broker/group/internal.h"
 #include "common/base/check.h"
@@ -211,7 +212,9 @@ kmsg::ListGroupsResponse GroupCoordinator::list_groups(
 kmsg::DescribeGroupsResponse GroupCoordinator::describe_groups(
     const kmsg::DescribeGroupsRequest& request, const GroupContext& context) const {
   kmsg::DescribeGroupsResponse response;
+  std::set<std::string> seen;  // three bytes of a request may stand for all that a group's members say
   for (const std::string& group_id : request.groups) {
+    if (!seen.insert(group_id).second) continue;
     auto& described = response.groups.emplace_back();
     described.group_id = group_id;
     ErrorCode error = refusal(group_id, Api::allows_empty_group_id);

@@ -1,5 +1,6 @@
 // Committed offsets: commit, fetch, delete, expire; also what deletes a group.
 #include <algorithm>
+#include <set>
 
 #include "broker/group/internal.h"
 #include "proto/kafka/java_string.h"
@@ -315,17 +316,21 @@ void answer_offset(const Group* group, const GroupTopicPartition& partition, boo
   answered.metadata = committed->metadata;
 }
 
-// asked: the optional list of topics of a request (null: all that is committed).
+// asked: the optional list of topics of a request (null: all that is committed). What is asked for
+// twice is answered once: four bytes of a request may stand for 4 KB of committed metadata.
 template <class AskedTopics, class AnsweredTopics>
 void answer_offsets(const Group* group, const AskedTopics& asked, bool require_stable,
                     ErrorCode missing, AnsweredTopics& answered) {
   if (asked) {
+    std::set<GroupTopicPartition> seen;
     for (const auto& topic : *asked) {
       auto& out = answered.emplace_back();
       out.name = topic.name;
-      for (int32_t index : topic.partition_indexes)
-        answer_offset(group, {topic.name, index}, require_stable, missing,
-                      out.partitions.emplace_back());
+      for (int32_t index : topic.partition_indexes) {
+        GroupTopicPartition partition{topic.name, index};
+        if (!seen.insert(partition).second) continue;
+        answer_offset(group, partition, require_stable, missing, out.partitions.emplace_back());
+      }
     }
     return;
   }
@@ -344,7 +349,9 @@ kmsg::OffsetFetchResponse GroupCoordinator::offset_fetch(const kmsg::OffsetFetch
                                                          const GroupContext& context) const {
   kmsg::OffsetFetchResponse response;
   if (context.api_version >= 8) {
+    std::set<std::string> seen;
     for (const auto& asked : request.groups) {
+      if (!seen.insert(asked.group_id).second) continue;
       auto& answered = response.groups.emplace_back();
       answered.group_id = asked.group_id;
       ErrorCode error = refusal(asked.group_id, Api::allows_empty_group_id);

@@ -394,7 +394,7 @@ def main_test():
             if not go_on():
                 break
 
-    # 50,000 parts, each refused without asking anybody: configs of topics that are not there, resources named twice, quotas of what
+    # 50,000 parts: one topic's configs again and again; and refused without asking anybody: configs of topics that are not there, resources named twice, quotas of what
     # is no entity; and as many users, named twice.
     many = 50_000
     name = [b"%x" % i for i in range(many)]
@@ -412,7 +412,9 @@ def main_test():
         return b"\xd1\x86\x03" + b"".join(each)  # many + 1
     none, topic_resource = struct.pack(">i", 0), b"\2" + short(b"nope")
     users, changes = header(50, 0) + b"\0", header(51, 0) + b"\0"
-    crowds = [header(32, 3) + parts([topic_resource + struct.pack(">i", -1)] * many) + b"\1\1",
+    again = b"\2" + short(b"calm") + struct.pack(">i", -1)
+    crowds = [header(32, 3) + parts([again] * many) + b"\1\1",
+              header(32, 3) + parts([topic_resource + struct.pack(">i", -1)] * many) + b"\1\1",
               header(33, 1) + parts([topic_resource + none] * many) + b"\1",
               header(49, 0) + parts(struct.pack(">i", 1) + short(b"what") + short(each) + none for each in name) + b"\1",
               users + compact_parts([compact(each) + b"\0" for each in name[:many // 2]] * 2) + b"\0",
