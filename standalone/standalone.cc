@@ -224,7 +224,7 @@ int run(const Options& options) {
     fail_with(error);
     stop();
   });
-  runtime.on_signal({SIGTERM, SIGINT}, [&](int) { stop(); });
+  runtime.on_signal({SIGTERM, SIGINT, SIGHUP}, [&](int) { stop(); });
   broker->start([&](Result<void> up) {
     if (!up) {
       fail_with(up.error());

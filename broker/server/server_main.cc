@@ -65,7 +65,7 @@ int server_main(std::span<const std::string> args) {
     status = 1;
     stop();
   });
-  runtime.on_signal({SIGTERM, SIGINT}, [&](int) { stop(); });
+  runtime.on_signal({SIGTERM, SIGINT, SIGHUP}, [&](int) { stop(); });
   broker->start([&](Result<void> started) {
     if (started) return;
     complain(started.error().context);

@@ -565,6 +565,18 @@ TEST_CASE("signals arrive on the loop") {
   CHECK(seen == std::vector<int>{SIGUSR1, SIGUSR2});
 }
 
+TEST_CASE("an ignored signal stays ignored") {
+  ::signal(SIGUSR1, SIG_IGN);
+  AsioRuntime runtime;
+  std::vector<int> seen;
+  runtime.on_signal({SIGUSR1, SIGUSR2}, [&](int number) { seen.push_back(number); });
+  ::kill(::getpid(), SIGUSR1);
+  ::kill(::getpid(), SIGUSR2);
+  REQUIRE(runtime.run_until([&] { return !seen.empty(); }, kPatienceMs));
+  CHECK(seen == std::vector<int>{SIGUSR2});
+  ::signal(SIGUSR1, SIG_DFL);
+}
+
 TEST_CASE("entropy differs") {
   AsioRuntime runtime;
   CHECK(runtime.world().entropy.u64() != runtime.world().entropy.u64());

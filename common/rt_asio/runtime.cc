@@ -73,6 +73,10 @@ bool AsioRuntime::run_until(Fn<bool()> done, int64_t timeout_ms) {
 }
 
 void AsioRuntime::on_signal(std::vector<int> signals, Fn<void(int)> handler) {
+  std::erase_if(signals, [](int number) {
+    struct sigaction now{};
+    return ::sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+  });
   parts_->loop.on_signal(signals, std::move(handler));
 }
 

@@ -28,6 +28,7 @@ class AsioRuntime {
   bool run_until(Fn<bool()> done, int64_t timeout_ms);
 
   // Calls `handler` on the loop for each of these signals, for as long as the runtime lives. Once.
+  // One that the process was started to ignore (nohup) stays ignored.
   void on_signal(std::vector<int> signals, Fn<void(int)> handler);
 
  private:

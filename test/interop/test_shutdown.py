@@ -614,4 +614,29 @@ def test_starting():
     silent_port.close()
 
 
-main(test_ensemble, test_broker, test_broker_without_its_ensemble, test_starting)
+def test_hangup():
+    """The terminal goes away: an end as by SIGTERM, unless the server was started by nohup."""
+    ensemble, d = Ensemble(), tmp_dir()
+    for kind in ("zookeeper", "broker", "standalone"):
+        port, config = free_ports(1)[0], os.path.join(d, kind)
+        with open(config, "w") as f:
+            if kind == "zookeeper":
+                f.write(f"dataDir={d}/zk\nclientPort={port}\nadmin.enableServer=false\n")
+            else:
+                f.write(f"broker.id=0\nlisteners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={d}/logs\nzookeeper.connect=127.0.0.1:{ensemble.port}/hangup\n")
+        command = {"standalone": [OTTLA, "standalone", "--data-dir", f"{d}/standalone-data", "--port", str(port), "--zookeeper-port", "0"]}.get(kind, [OTTLA, kind, config])
+        serves = serves_sessions if kind == "zookeeper" else serves_kafka
+        for before in ([], ["nohup"]):
+            inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # this test may itself run below nohup
+            server = Process(before + command, config + ".log")
+            signal.signal(signal.SIGHUP, inherited)
+            wait_until(lambda: serves(port), f"{kind} serves", server=server)
+            server.process.send_signal(signal.SIGHUP)
+            if before:
+                assert serves(port), f"{kind}: {server.tail()}"
+                server.process.terminate()
+            code = server.process.wait(scaled(BOUND_S))
+            assert code == 0, f"{kind}: ended with {code}\n{server.tail()}"
+
+
+main(test_ensemble, test_broker, test_broker_without_its_ensemble, test_starting, test_hangup)

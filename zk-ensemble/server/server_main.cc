@@ -47,7 +47,7 @@ int server_main(const std::vector<std::string>& arguments) {
     runtime.stop();
   });
   if (auto started = server.start(); !started) return refuse(started.error());
-  runtime.on_signal({SIGTERM, SIGINT}, [&](int) {
+  runtime.on_signal({SIGTERM, SIGINT, SIGHUP}, [&](int) {
     if (stopping) return;
     stopping = true;
     server.shutdown([&] { runtime.stop(); });
