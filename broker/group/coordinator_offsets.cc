@@ -442,11 +442,8 @@ kmsg::DeleteGroupsResponse GroupCoordinator::delete_groups(const kmsg::DeleteGro
     if (group != nullptr && !group->is(GroupState::empty)) error = ErrorCode::non_empty_group;
     result.error_code = error;
     if (error != ErrorCode::none) continue;
-    std::vector<GroupTopicPartition> removed;
-    for (const auto& [partition, unused] : group->offsets.committed()) removed.push_back(partition);
     for (int64_t producer_id : group->offsets.producers()) forget_producer(producer_id, group_id);
-    group->offsets = {};
-    append_tombstones(step, *group, removed);
+    append_tombstones(step, *group, group->offsets.remove_all());
   }
   settle(step);
   return response;

@@ -246,6 +246,28 @@ TEST_CASE("a static member that restarts keeps its partitions") {
   CHECK(driver.heartbeat("g", old_id, 1) == ErrorCode::unknown_member_id);
 }
 
+TEST_CASE("a static member's successor whose group gives it up while it is stored is answered") {
+  Driver driver(no_delay());
+  auto first = driver.reply<kmsg::JoinGroupResponse>(driver.join(join_request("g"), 3));
+  driver.join(join_request("g", "", "one"));
+  auto ticket = driver.join(join_request("g", first.member_id), 3);
+  auto leader = driver.reply<kmsg::JoinGroupResponse>(ticket);
+  REQUIRE(leader.members.size() == 2);
+  driver.sync(sync_request("g", leader.member_id, 2, {{leader.member_id, "mine"}}));
+  REQUIRE(driver.core->find("g")->is(GroupState::stable));
+  driver.acknowledge_at_once = false;
+  auto successor = driver.join(join_request("g", "", "one"));
+  for (int i = 0; i < 12; ++i) {
+    CHECK_FALSE(driver.answered(successor));
+    driver.heartbeat("g", leader.member_id, 2);
+    driver.advance_ms(5'000);
+  }
+  auto told = driver.reply<kmsg::JoinGroupResponse>(successor);
+  CHECK(told.error_code == ErrorCode::unknown_member_id);
+  driver.acknowledge();
+  CHECK(driver.core->find("g")->members().size() == 1);
+}
+
 TEST_CASE("what the log refuses is told in the words members understand") {
   Driver driver(no_delay());
   auto joined = driver.reply<kmsg::JoinGroupResponse>(driver.join(join_request("g"), 3));
@@ -396,6 +418,38 @@ TEST_CASE("a rebalance timeout of zero ends, it does not spin") {
   CHECK(joined.error_code == ErrorCode::none);
   driver.advance_ms(30'000);
   CHECK(driver.core->find("g")->is(GroupState::empty));
+}
+
+TEST_CASE("a deletion takes along what is on its way to the log, for good") {
+  Driver driver(no_delay());
+  driver.topics["abc"] = 1;
+  auto deleted_by = [&](auto deletion) {
+    driver.acknowledge_at_once = false;
+    auto commit = driver.commit(commit_request("g", 5));
+    GroupEffects effects;
+    deletion(effects);
+    driver.acknowledge_at_once = true;
+    driver.pump(effects);
+    CHECK(commit_error(driver, commit) == ErrorCode::none);
+    CHECK(driver.core->find("g") == nullptr);
+    driver.restart();
+    CHECK(driver.core->find("g") == nullptr);
+  };
+  deleted_by([&](GroupEffects& effects) {
+    kmsg::DeleteGroupsRequest request;
+    request.groups_names = {"g"};
+    driver.core->delete_groups(request, driver.context(2), effects);
+  });
+  deleted_by([&](GroupEffects& effects) {
+    kmsg::OffsetDeleteRequest request;
+    request.group_id = "g";
+    request.topics.emplace_back().name = "abc";
+    request.topics[0].partitions.emplace_back();
+    driver.core->offset_delete(request, driver.context(0), effects);
+  });
+  deleted_by([&](GroupEffects& effects) {
+    driver.core->on_partitions_deleted({{"abc", 0}}, driver.clock, effects);
+  });
 }
 
 TEST_CASE("deleted partitions take their offsets and emptied groups along") {

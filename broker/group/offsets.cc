@@ -64,12 +64,20 @@ void GroupOffsets::restore_txn(int64_t producer_id, const GroupTopicPartition& p
 }
 
 bool GroupOffsets::remove(const GroupTopicPartition& partition) {
-  pending_.erase(partition);
+  bool was_pending = pending_.erase(partition) != 0;
   for (auto txn = pending_txn_.begin(); txn != pending_txn_.end();) {
     txn->second.erase(partition);
     txn = txn->second.empty() ? pending_txn_.erase(txn) : std::next(txn);
   }
-  return committed_.erase(partition) != 0;
+  return committed_.erase(partition) != 0 || was_pending;
+}
+
+std::vector<GroupTopicPartition> GroupOffsets::remove_all() {
+  std::set<GroupTopicPartition> removed;
+  for (const auto& [partition, unused] : committed_) removed.insert(partition);
+  for (const auto& [partition, unused] : pending_) removed.insert(partition);
+  *this = {};
+  return {removed.begin(), removed.end()};
 }
 
 std::vector<GroupTopicPartition> GroupOffsets::remove_if(

@@ -54,8 +54,10 @@ class GroupOffsets {
   void restore(const GroupTopicPartition& partition, Logged logged);
   void restore_txn(int64_t producer_id, const GroupTopicPartition& partition, Logged logged);
 
-  // True if it was committed; what is pending for it is dropped as well.
+  // True if it was committed or is about to be: what is on its way to the log has its place there
+  // before whatever is appended from now on.
   bool remove(const GroupTopicPartition& partition);
+  std::vector<GroupTopicPartition> remove_all();  // those for which remove() would be true
   // Removes and returns those committed for which `expired` holds and nothing is on its way.
   std::vector<GroupTopicPartition> remove_if(
       const std::function<bool(const GroupTopicPartition&, const CommittedOffset&)>& expired);

@@ -208,7 +208,11 @@ void GroupCoordinator::fire_sync(Step& step, Group& group) {
   if (!group.is(GroupState::completing_rebalance) && !group.is(GroupState::stable)) return;
   if (group.pending_sync.empty()) return;
   std::set<std::string> silent = group.pending_sync;
-  for (const std::string& member_id : silent) group.remove(member_id);
+  for (const std::string& member_id : silent) {
+    // A static member's successor may be waiting for its record.
+    reply_join(step, group, *group.find(member_id), join_error("", ErrorCode::unknown_member_id));
+    group.remove(member_id);
+  }
   prepare_rebalance(step, group, fmt::format("{} members sent no SyncGroup", silent.size()));
 }
 
