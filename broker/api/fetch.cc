@@ -312,10 +312,9 @@ void handle_fetch(ApiContext& context, RequestPtr request) {
   params.read_committed = asked.isolation_level == 1;
   params.at_least_one = version >= 3;
   params.max_wait_ms = asked.max_wait_ms;
-  params.min_bytes = asked.min_bytes;
-  params.max_bytes = asked.max_bytes;
-  if (!params.follower)
-    params.max_bytes = std::min<int64_t>(params.max_bytes, context.config.fetch_max_bytes);
+  params.max_bytes = std::min(asked.max_bytes, context.config.fetch_max_bytes);
+  // More than the answer may hold is not waited for.
+  params.min_bytes = std::min(asked.min_bytes, static_cast<int32_t>(params.max_bytes));
   auto targets = targets_of(context, *request, call->session);
   if (refuses_isolation(context, asked, targets))
     return answer_failed(*request, asked, ErrorCode::unknown_server_error);

@@ -55,6 +55,7 @@ struct ReadResult {
   // The first batch does not fit the limit and min_one_batch was false: the slice holds a part of
   // it (clients of Fetch v0-2 get that part, later ones nothing).
   bool first_batch_incomplete = false;
+  bool in_older_segment = false;  // below the upper bound there are later ones
 };
 
 struct TimestampOffset {

@@ -67,6 +67,7 @@ ReadResult PartitionLog::read(int64_t start, uint64_t max_bytes, int64_t upper_b
     segment = next->second;
   }
   end = segment->size();
+  out.in_older_segment = upper > end_of(*segment);
   if (upper < end_of(*segment)) {
     auto found = position_of(*segment, upper);
     if (!found) return failed(found.error());

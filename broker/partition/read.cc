@@ -26,6 +26,11 @@ std::optional<EpochEnd> divergence(const PartitionLog& log, const ReadTarget& ta
   return std::nullopt;
 }
 
+// What is told at once, however little it is.
+bool has_news(const ReadOutcome& outcome) {
+  return outcome.error != ErrorCode::none || outcome.diverging || outcome.is_behind;
+}
+
 }  // namespace
 
 ReadOutcome ReplicaManager::read_one(const ReadTarget& target, const ReadParams& params,
@@ -64,6 +69,7 @@ ReadOutcome ReplicaManager::read_one(const ReadTarget& target, const ReadParams&
   if (target.offset < limit) {
     ReadResult read = log.read(target.offset, max_bytes, limit, min_one_batch);
     if (read.refusal != Refusal::none) return refuse(to_error_code(read.refusal));
+    outcome.is_behind = read.in_older_segment;
     if (!read.first_batch_incomplete || !params.at_least_one) outcome.slice = std::move(read.slice);
   }
   if (params.read_committed && !params.follower) {
@@ -120,7 +126,7 @@ class DelayedFetch final : public DelayedOperation {
           target, params_, static_cast<uint64_t>(std::max(0, target.max_bytes)), true);
       total_ += now.slice.length - have_[i];
       have_[i] = now.slice.length;
-      if (now.error != ErrorCode::none || now.diverging ||
+      if (has_news(now) ||
           total_ >= static_cast<uint64_t>(std::max(0, params_.min_bytes))) {
         answer();
         return true;
@@ -149,7 +155,7 @@ Purgatory::Id ReplicaManager::read(std::vector<ReadTarget> targets, const ReadPa
   bool at_once = targets.empty() || params.max_wait_ms <= 0;
   for (const ReadOutcome& outcome : outcomes) {
     bytes += outcome.slice.length;
-    at_once |= outcome.error != ErrorCode::none || outcome.diverging.has_value();
+    at_once |= has_news(outcome);
   }
   if (at_once || bytes >= static_cast<uint64_t>(std::max(0, params.min_bytes))) {
     done(std::move(outcomes));

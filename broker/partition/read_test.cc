@@ -101,6 +101,24 @@ TEST_CASE("a fetch waits for enough bytes, its time, or something to say") {
   CHECK(host.read_answers == 5);
 }
 
+TEST_CASE("a fetch from an older segment does not wait for what it would not get") {
+  Host host;
+  host.config.segment_bytes = 100;
+  host.know(1);
+  host.lead(0);
+  host.append(0);
+  host.append(0);
+  REQUIRE(host.replicas->find("t", 0)->log()->stats().segments == 2);
+  CHECK(host.fetch({host.target(0, 0)}, host.wait_for(1000, 60000)) == 0);
+  CHECK(host.read.at(0).slice.length > 0);
+  // The newest may still grow; when it is rolled there is no more to wait for.
+  CHECK(host.fetch({host.target(0, 1)}, host.wait_for(1000, 60000)) != 0);
+  CHECK(host.read_answers == 1);
+  host.append(0);
+  CHECK(host.read_answers == 2);
+  CHECK(host.read.at(0).slice.length > 0);
+}
+
 TEST_CASE("readers of committed records stop at an open transaction") {
   Host host;
   host.know(1);

@@ -61,6 +61,8 @@ struct ReadOutcome {
   std::optional<EpochEnd> diverging;
   std::optional<std::vector<AbortedTxn>> aborted;  // read_committed alone
   rt::FileSlice slice;
+  // What follows lies in a later segment: however long it waits, this read would bring no more.
+  bool is_behind = false;
 };
 struct ReadParams {
   bool follower = false;
