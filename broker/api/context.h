@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,8 @@ struct ApiContext {
   const DynamicConfigs& dynamic;
   const BrokerConfig& file_config;  // as the broker was started
   RequestExecutor& executor;  // what controllers ask of this broker
+  // Gone when the broker is: for what a handler posts.
+  std::shared_ptr<int> alive = std::make_shared<int>(0);
 
   const MetadataImage& metadata() const { return *replicas.metadata(); }
 };

@@ -1,7 +1,7 @@
 // CreatePartitions. Source: KIP-195.
 #include "proto/kafka/create_partitions.h"
 
-#include <algorithm>
+#include <map>
 
 #include "broker/api/handlers.h"
 #include "broker/zk/znodes.h"
@@ -13,10 +13,10 @@ void handle_create_partitions(ApiContext& context, RequestPtr request) {
   if (!decode(*request, asked)) return;
   // A name that no znode can have fails the whole at Kafka's own. One that comes twice is refused
   // before anybody looks.
-  for (const auto& topic : asked.topics) {
-    auto same = [&](const auto& other) { return other.name == topic.name; };
-    if (path_fault("/brokers/topics/" + topic.name).empty()) continue;
-    if (std::count_if(asked.topics.begin(), asked.topics.end(), same) > 1) continue;
+  std::map<std::string_view, size_t> times;
+  for (const auto& topic : asked.topics) ++times[topic.name];
+  for (const auto& [name, count] : times) {
+    if (count > 1 || path_fault("/brokers/topics/" + std::string(name)).empty()) continue;
     kmsg::CreatePartitionsResponse response;
     for (const auto& each : asked.topics) {
       auto& entry = response.results.emplace_back();

@@ -146,7 +146,12 @@ void next_resource(std::shared_ptr<Call> call) {
       return describe_topic_resource(std::move(call), resource, std::move(result));
     case kBroker:
       describe_broker_resource(*call, resource, result);
-      break;
+      call->response.results.push_back(std::move(result));
+      // They are many: the loop's others come between a broker and the next.
+      return call->context.world.loop.post(
+          [call, alive = std::weak_ptr<int>(call->context.alive)] {
+            if (!alive.expired()) step(call);
+          });
     case kBrokerLogger:
       describe_logger(*call, resource, result);
       break;

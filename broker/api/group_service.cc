@@ -261,6 +261,8 @@ struct GroupService::Impl {
   ReplyTicket next_ticket = 1;
   std::map<int32_t, int32_t> loading;  // partition -> epoch
   bool count_is_set = false;
+  // Led before it was known which groups belong to a partition: loaded then.
+  std::map<int32_t, int32_t> before_count;  // partition -> epoch
   Instant armed_for;
   std::unique_ptr<rt::Timer> timer;
   std::shared_ptr<int> alive_token = std::make_shared<int>(0);
@@ -280,14 +282,20 @@ void GroupService::set_partition_count(int32_t count) {
   if (count <= 0 || impl_->count_is_set) return;
   impl_->count_is_set = true;
   impl_->core.set_partition_count(count);
+  for (auto [partition, epoch] : std::exchange(impl_->before_count, {}))
+    impl_->begin_load(partition, epoch);
 }
 int32_t GroupService::partition_for(std::string_view group_id) const {
   return impl_->core.partition_for(group_id);
 }
 void GroupService::on_became_leader(int32_t partition, int32_t leader_epoch) {
-  impl_->begin_load(partition, leader_epoch);
+  if (impl_->count_is_set)
+    impl_->begin_load(partition, leader_epoch);
+  else
+    impl_->before_count[partition] = leader_epoch;
 }
 void GroupService::on_resigned(int32_t partition, std::optional<int32_t> leader_epoch) {
+  impl_->before_count.erase(partition);
   impl_->loading.erase(partition);
   GroupEffects effects;
   impl_->core.unload(partition, leader_epoch, effects);

@@ -3,7 +3,6 @@
 // Kafka's own answer for an unknown one is the true answer. Markers are written to the log as
 // asked. Source: KIP-98, KIP-664 (describing), KIP-890 (batches of AddPartitionsToTxn), KIP-994
 // (listing).
-#include <algorithm>
 #include <array>
 #include <memory>
 #include <set>
@@ -96,13 +95,6 @@ struct MarkerJob {
     }
     request->reply(response);
   }
-  ErrorCode* error_of(size_t marker, const TopicPartition& tp) {
-    for (auto& topic : response.markers[marker].topics)
-      if (topic.name == tp.topic)
-        for (auto& partition : topic.partitions)
-          if (partition.partition_index == tp.partition) return &partition.error_code;
-    return nullptr;
-  }
 };
 
 bool has_no_producer(ApiContext& context,
@@ -126,6 +118,7 @@ void append_marker(ApiContext& context, const std::shared_ptr<MarkerJob>& job, s
                            marker.coordinator_epoch);
   std::vector<Buffer> copies;  // the log writes each partition's offsets into its own
   std::vector<AppendTarget> targets;
+  std::vector<std::pair<size_t, size_t>> places;  // of the targets in the answer: topic, partition
   std::set<TopicPartition> seen;  // one that stands there twice gets one marker
   for (const auto& topic : marker.topics) {
     if (topic.partition_indexes.empty()) continue;
@@ -136,25 +129,23 @@ void append_marker(ApiContext& context, const std::shared_ptr<MarkerJob>& job, s
       auto& entry = answer.partitions.emplace_back();
       entry.partition_index = partition;
       Partition* found = context.replicas.find(topic.name, partition);
-      if (found == nullptr || found->log() == nullptr)
+      if (found == nullptr || found->log() == nullptr) {
         entry.error_code = ErrorCode::unknown_topic_or_partition;
-      else
-        copies.push_back(Buffer(batch.bytes()));
-      if (entry.error_code == ErrorCode::none) targets.push_back({{topic.name, partition}, {}});
+        continue;
+      }
+      copies.push_back(Buffer(batch.bytes()));
+      targets.push_back({{topic.name, partition}, copies.back().mutable_bytes()});
+      places.emplace_back(result.topics.size() - 1, answer.partitions.size() - 1);
     }
   }
   if (targets.empty()) return;
-  std::vector<TopicPartition> order;
-  for (size_t i = 0; i < targets.size(); ++i) {
-    targets[i].records = copies[i].mutable_bytes();
-    order.push_back(targets[i].tp);
-  }
   ++job->waiting;
   context.replicas.append(
       std::move(targets), -1, context.config.request_timeout_ms, Origin::coordinator,
-      [job, index, order = std::move(order)](std::vector<AppendOutcome> outcomes) {
+      [job, index, places = std::move(places)](std::vector<AppendOutcome> outcomes) {
+        auto& topics = job->response.markers[index].topics;
         for (size_t i = 0; i < outcomes.size(); ++i)
-          if (ErrorCode* error = job->error_of(index, order[i])) *error = outcomes[i].error;
+          topics[places[i].first].partitions[places[i].second].error_code = outcomes[i].error;
         job->done_one();
       });
 }
@@ -248,13 +239,9 @@ void handle_list_transactions(ApiContext&, RequestPtr request) {
   kmsg::ListTransactionsRequest asked;
   if (!decode(*request, asked)) return;
   kmsg::ListTransactionsResponse response;
-  for (const std::string& name : asked.state_filters) {
-    bool known = false;
-    for (std::string_view state : kTransactionStates) known |= state == name;
-    auto& unknown = response.unknown_state_filters;
-    if (!known && std::find(unknown.begin(), unknown.end(), name) == unknown.end())
-      unknown.push_back(name);
-  }
+  std::set<std::string_view> seen(kTransactionStates.begin(), kTransactionStates.end());
+  for (const std::string& name : asked.state_filters)
+    if (seen.insert(name).second) response.unknown_state_filters.push_back(name);
   request->reply(response);
 }
 
