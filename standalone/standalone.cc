@@ -228,7 +228,7 @@ int run(const Options& options) {
   broker->start([&](Result<void> up) {
     if (!up) {
       fail_with(up.error());
-      return runtime.stop();
+      return stop();
     }
     std::string text = addresses(options, broker->port(), ensemble.port());
     log::info(kLog, "ready", "bootstrap.servers={}:{} zookeeper.connect={}:{} data={}", options.host, broker->port(),

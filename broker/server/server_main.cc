@@ -70,7 +70,7 @@ int server_main(std::span<const std::string> args) {
     if (started) return;
     complain(started.error().context);
     status = 1;
-    runtime.stop();
+    stop();  // logs that are open are closed clean, and the session is ended
   });
   runtime.run();
   broker.reset();

@@ -614,6 +614,25 @@ def test_starting():
     silent_port.close()
 
 
+def test_start_that_fails():
+    """A start that comes to nothing after the logs are open closes them clean and leaves no session behind."""
+    ensemble, d, port = Ensemble(), tmp_dir(), free_ports(1)[0]
+    config, marker = os.path.join(d, "broker"), f"{d}/logs/.kafka_cleanshutdown"
+    with open(config, "w") as f:
+        f.write(f"broker.id=0\nlisteners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={d}/logs\nzookeeper.connect=127.0.0.1:{ensemble.port}/fails\n")
+    server = Process([OTTLA, "broker", config], config + ".log")
+    wait_until(lambda: serves_kafka(port), "broker serves", server=server)
+    assert server.stop() == 0 and os.path.exists(marker), server.tail()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        done = run([OTTLA, "broker", config], check=False, timeout=BOUND_S)
+    assert done.returncode == 1 and "another program listens there" in done.stderr, (done.returncode, done.stderr)
+    assert os.path.exists(marker), done.stdout
+    assert not os.path.exists(f"{d}/logs/ottla.session"), "the session was not ended"
+
+
 def test_hangup():
     """The terminal goes away: an end as by SIGTERM, unless the server was started by nohup."""
     ensemble, d = Ensemble(), tmp_dir()
@@ -639,4 +658,4 @@ def test_hangup():
             assert code == 0, f"{kind}: ended with {code}\n{server.tail()}"
 
 
-main(test_ensemble, test_broker, test_broker_without_its_ensemble, test_starting, test_hangup)
+main(test_ensemble, test_broker, test_broker_without_its_ensemble, test_starting, test_start_that_fails, test_hangup)
