@@ -1,9 +1,11 @@
 #include "broker/server/client_port.h"
 
+#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include <algorithm>
 
+#include "common/base/endian.h"
 #include "common/base/log.h"
 
 namespace ottla::broker {
@@ -12,6 +14,15 @@ namespace {
 constexpr log::Room kLog{"broker.server"};
 constexpr int64_t kIdleCheckMaxMs = 10'000;
 }  // namespace
+
+std::string java_address(const std::string& address) {
+  in6_addr v6;
+  if (::inet_pton(AF_INET6, address.c_str(), &v6) != 1) return address;
+  std::string text;
+  for (size_t at = 0; at < sizeof v6.s6_addr; at += 2)
+    text += fmt::format("{}{:x}", at == 0 ? "" : ":", load_be<uint16_t>(v6.s6_addr + at));
+  return text;
+}
 
 ClientPort::ClientPort(rt::World& world, const BrokerConfig& config, BrokerFigures& figures,
                        OnRequest on_request)
@@ -57,9 +68,11 @@ void ClientPort::open() {
 }
 
 int32_t ClientPort::limit_for(const std::string& address) const {
-  auto own = config_.connections_per_ip_overrides.find(address);
-  return own != config_.connections_per_ip_overrides.end() ? own->second
-                                                           : config_.max_connections_per_ip;
+  for (const std::string& written : {address, java_address(address)}) {
+    auto own = config_.connections_per_ip_overrides.find(written);
+    if (own != config_.connections_per_ip_overrides.end()) return own->second;
+  }
+  return config_.max_connections_per_ip;
 }
 
 void ClientPort::on_accept(const std::string& listener_name,
@@ -76,7 +89,7 @@ void ClientPort::on_accept(const std::string& listener_name,
   ++count;
   auto client = std::make_shared<ClientInfo>();
   client->connection_id = next_id_++;
-  client->host = "/" + address;
+  client->host = "/" + java_address(address);
   client->listener_name = listener_name;
   client->pool = pool_;
   auto connection = std::make_shared<ClientConnection>(

@@ -15,6 +15,9 @@
 
 namespace ottla::broker {
 
+// An address as Java writes it: of version 6 in eight groups, none left out.
+std::string java_address(const std::string& address);
+
 class ClientPort final : public ConnectionOwner {
  public:
   using OnRequest = Fn<void(RequestPtr)>;

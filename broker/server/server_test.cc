@@ -283,3 +283,11 @@ TEST_CASE("connections of one address, and idle ones, are bounded") {
   CHECK(server.port->connection_count() == 0);
   CHECK(server.port->idle_closed() == 2);
 }
+
+TEST_CASE("addresses are written as Java does") {
+  CHECK(java_address("127.0.0.1") == "127.0.0.1");
+  CHECK(java_address("::1") == "0:0:0:0:0:0:0:1");
+  CHECK(java_address("2001:db8::a:0:1") == "2001:db8:0:0:0:a:0:1");
+  CHECK(java_address("::1.2.3.4") == "0:0:0:0:0:0:102:304");
+  CHECK(java_address("server") == "server");
+}
