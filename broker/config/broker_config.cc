@@ -231,12 +231,12 @@ BrokerConfig default_broker_config() {
 }
 
 const config::KeyInfo* find_static_broker_key(std::string_view name) {
-  const BrokerKey* key = config::find_key(broker_keys(), name);
+  const BrokerKey* key = config::find_key_in_order(broker_keys(), name);
   return key == nullptr ? nullptr : &key->info;
 }
 
 const config::KeyInfo* find_broker_key(std::string_view name) {
-  if (auto* key = config::find_key(broker_keys(), name)) return &key->info;
+  if (auto* key = config::find_key_in_order(broker_keys(), name)) return &key->info;
   if (auto* key = config::find_key(dynamic_broker_keys(), name)) return &key->info;
   return nullptr;
 }

@@ -31,6 +31,9 @@ TEST_CASE("the tables are sorted, complete and their defaults parse") {
   CHECK(keys.size() == 328 + 1);  // Kafka's 267 and 61 of other modes, and our one
   for (size_t i = 1; i < keys.size(); ++i)
     CHECK(std::string_view(keys[i - 1].info.name) < std::string_view(keys[i].info.name));
+  for (const auto& key : keys) CHECK(find_static_broker_key(key.info.name) == &key.info);
+  for (const char* none : {"", "a", "log.retention", "log.retention.mss", "zzz"})
+    CHECK(find_broker_key(none) == nullptr);
   CHECK(topic_keys().size() == 36);
   for (const auto& key : topic_keys()) {
     CHECK(value_fault(key.info, key.info.default_text) == "");

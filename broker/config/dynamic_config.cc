@@ -124,7 +124,7 @@ void derive(BrokerConfig& config) {
 
 void lay_over(const ConfigOverrides& overrides, BrokerConfig& config) {
   for (const auto& [name, text] : overrides) {
-    const BrokerKey* key = config::find_key(broker_keys(), name);
+    const BrokerKey* key = config::find_key_in_order(broker_keys(), name);
     if (key == nullptr || among(kListenerKeys, name)) continue;
     if (auto value = config::parse_value(key->info, text)) key->store(*value, config);
   }
