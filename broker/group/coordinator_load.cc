@@ -144,6 +144,8 @@ void GroupCoordinator::unload(int32_t partition, std::optional<int32_t> epoch,
     auto [known, is_new] = epochs_.try_emplace(partition, *epoch);
     if (!is_new && known->second > *epoch) return;
     known->second = *epoch;
+  } else {
+    epochs_.erase(partition);  // deleted: one of that name begins anew
   }
   loading_.erase(partition);
   if (owned_.erase(partition) == 0) return;

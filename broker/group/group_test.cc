@@ -340,6 +340,18 @@ TEST_CASE("while a partition is loaded its members are kept waiting, not lost") 
   CHECK(driver.core->find("g") == nullptr);
 }
 
+TEST_CASE("a partition that was deleted begins with the first epoch again") {
+  Driver driver(no_delay());
+  driver.restart(false);
+  GroupEffects effects;
+  REQUIRE(driver.core->begin_load(0, 5));
+  driver.core->finish_load(0, driver.clock, effects);
+  driver.core->unload(0, 6, effects);
+  CHECK_FALSE(driver.core->begin_load(0, 5));
+  driver.core->unload(0, std::nullopt, effects);
+  CHECK(driver.core->begin_load(0, 0));
+}
+
 TEST_CASE("an outcome that comes after the group moved away still answers") {
   Driver driver(no_delay());
   driver.topics["abc"] = 1;
