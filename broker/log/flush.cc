@@ -39,7 +39,7 @@ void PartitionLog::start_flush() {
   for (auto& [base, segment] : segments_) {
     bool sealed = segment != segments_.rbegin()->second;
     bool indexes = sealed && (segment->offset_index().dirty() || segment->time_index().dirty());
-    if (!segment->log_dirty && !segment->name_dirty && !indexes) continue;
+    if (!segment->log_dirty && !segment->name_dirty && !indexes && !segment->aborted_file) continue;
     auto file = segment->file();
     if (!file) {
       fail_log(file.error());
@@ -52,7 +52,8 @@ void PartitionLog::start_flush() {
       segment->offset_index().mark_synced();
       segment->time_index().mark_synced();
     }
-    names |= segment->name_dirty;
+    names |= segment->name_dirty || segment->aborted_file != nullptr;
+    if (segment->aborted_file) step.files.push_back(std::exchange(segment->aborted_file, nullptr));
     // Writes from here on are another flush's.
     segment->log_dirty = false;
     segment->name_dirty = false;
@@ -184,7 +185,8 @@ Result<std::vector<std::shared_ptr<rt::File>>> PartitionLog::files_to_close() {
         files.push_back(index->file());
         closing_->names = true;  // it may be new, and a clean start would miss it
       }
-    closing_->names |= segment->name_dirty;
+    closing_->names |= segment->name_dirty || segment->aborted_file != nullptr;
+    if (segment->aborted_file) files.push_back(std::exchange(segment->aborted_file, nullptr));
     if (!segment->log_dirty) continue;
     OTTLA_ASSIGN(auto file, segment->file());
     files.push_back(std::move(file));

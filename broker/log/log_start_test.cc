@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "broker/log/test_bench.h"
+#include "common/rt_sim/simulator.h"
 
 using namespace ottla;
 using namespace ottla::broker;
@@ -246,4 +247,136 @@ TEST_CASE("what a cleaner left half done is ended, or undone") {
   CHECK(logs() == after);
   CHECK(leftovers().empty());
   CHECK(bench.log->leo() == 80);
+}
+
+// As a log that was compacted once, and is not any more.
+TEST_CASE("gaps below the recovery point are no damage, whatever the topic's policy is") {
+  LogBench bench;
+  bench.config.segment_bytes = 1000;
+  bench.create();
+  for (int64_t offset = 0; offset < 120; offset += 3) {
+    BatchBuilder builder({.base_offset = offset, .leader_epoch = 0});
+    std::string value(100, 'v');
+    builder.append(1000, as_bytes("k"), as_bytes(value));
+    REQUIRE(bench.log->append_as_follower(builder.finish()).refusal == Refusal::none);
+  }
+  REQUIRE(bench.log->stats().segments > 3);
+  bench.log->flush();
+  REQUIRE(bench.until([&] { return bench.log->durable_offset() == 118; }));
+  auto whole = [&] {
+    CHECK(bench.log->leo() == 118);
+    for (int64_t offset = 0; offset < 118; ++offset)
+      REQUIRE(bench.first_offset_at(offset) == (offset + 2) / 3 * 3);
+  };
+  SECTION("the recovery point is the end") {
+    bench.reopen(false, 118);
+    whole();
+  }
+  SECTION("above it a gap is a batch that was lost") {
+    bench.reopen(false, 0);
+    CHECK(bench.log->leo() == 1);
+  }
+  SECTION("index files of a sealed segment are missing at a clean start") {
+    REQUIRE(bench.close());
+    std::filesystem::remove(bench.path() / "00000000000000000000.index");
+    bench.reopen(true, 118);
+    whole();
+  }
+}
+
+TEST_CASE("the index of aborted transactions follows the log through cuts and crashes") {
+  LogBench bench;
+  bench.create();
+  int64_t now = bench.runtime.world().loop.wall_ms();
+  auto abort = [&](int32_t sequence) {
+    auto with = bench.producer(sequence);
+    with.transactional = true;
+    bench.append(3, now, with);
+    Buffer marker = build_end_txn_marker(now, 77, 0, ControlType::abort, 1);
+    REQUIRE(bench.log->append_as_leader(marker.mutable_bytes(), 0, Origin::coordinator).refusal ==
+            Refusal::none);
+    bench.log->set_hw(bench.log->leo());
+  };
+  auto aborted = [&] {
+    std::vector<int64_t> markers;
+    auto txns = bench.log->aborted_transactions(0, bench.log->leo());
+    REQUIRE(txns);
+    for (const AbortedTxn& txn : *txns) markers.push_back(txn.last_offset);
+    return markers;
+  };
+  using Markers = std::vector<int64_t>;
+  abort(0);
+  abort(3);
+  CHECK(aborted() == Markers{3, 7});
+  auto index = bench.path() / "00000000000000000000.txnindex";
+  SECTION("what is cut is out of it") {
+    REQUIRE(bench.log->truncate_to(7));
+    CHECK(aborted() == Markers{3});
+    REQUIRE(bench.log->truncate_to(0));
+    CHECK(aborted().empty());
+    CHECK(std::filesystem::file_size(index) == 0);
+  }
+  SECTION("a torn marker is out of it") {
+    auto log = bench.path() / "00000000000000000000.log";
+    std::filesystem::resize_file(log, std::filesystem::file_size(log) - 7);
+    bench.reopen(false);
+    CHECK(bench.log->leo() == 7);
+    CHECK(aborted() == Markers{3});
+  }
+  SECTION("what was not written is made anew from the log") {
+    std::filesystem::remove(index);
+    bench.reopen(false);
+    CHECK(aborted() == Markers{3, 7});
+  }
+  SECTION("what is torn is made anew from the log") {
+    std::filesystem::resize_file(index, 50);
+    std::filesystem::resize_file(index, 300);
+    bench.reopen(false);
+    CHECK(aborted() == Markers{3, 7});
+    CHECK(std::filesystem::file_size(index) == 2 * 34);
+  }
+  abort(6);
+  bench.sound();
+}
+
+TEST_CASE("aborted transactions below the recovery point survive a power failure") {
+  sim::Options options;
+  options.disk.sector_lost = 1;
+  options.disk.name_kept = 0;
+  sim::Simulator sim(1, options);
+  sim.add_node("b");
+  PartitionLog::Options given{.dir = "/t-0", .tp = {"t", 0}, .created_now = true};
+  auto log = PartitionLog::open(sim.world("b"), given);
+  REQUIRE(log);
+  BatchBuilder builder(BatchBuilder::Options{
+      .producer_id = 77, .producer_epoch = 0, .base_sequence = 0, .transactional = true});
+  builder.append(1, as_bytes("k"), as_bytes("v"));
+  Buffer data = builder.finish();
+  Buffer marker = build_end_txn_marker(1, 77, 0, ControlType::abort, 1);
+  REQUIRE((*log)->append_as_leader(data.mutable_bytes(), 0).refusal == Refusal::none);
+  REQUIRE((*log)->append_as_leader(marker.mutable_bytes(), 0, Origin::coordinator).refusal ==
+          Refusal::none);
+  REQUIRE((*log)->roll());
+  BatchBuilder more;
+  more.append(1, as_bytes("k"), as_bytes("v"));
+  data = more.finish();
+  REQUIRE((*log)->append_as_leader(data.mutable_bytes(), 0).refusal == Refusal::none);
+  REQUIRE((*log)->roll());
+  REQUIRE(sim.run_until([&] { return (*log)->durable_offset() == 3; }, 1'000'000'000));
+  // A start that has the producers of offset 2 looks at nothing below.
+  rt::Disk& disk = sim.world("b").disk;
+  auto snapshot = disk.open("/t-0/" + file_name(2, kSnapshotSuffix), rt::OpenMode::read);
+  REQUIRE(snapshot);
+  REQUIRE((*snapshot)->sync_now());
+  sim.crash("b");
+  log->reset();
+  sim.restart("b");
+  given.created_now = false;
+  given.recovery_point = given.high_watermark = 3;
+  log = PartitionLog::open(sim.world("b"), given);
+  REQUIRE(log);
+  REQUIRE((*log)->leo() == 3);
+  auto txns = (*log)->aborted_transactions(0, 3);
+  REQUIRE(txns);
+  CHECK(*txns == std::vector<AbortedTxn>{{77, 0, 1, 2}});
 }

@@ -151,6 +151,42 @@ TEST_CASE("transactions hold the stable offset back, aborted ones are listed") {
   CHECK(*aborted == std::vector<AbortedTxn>{{77, 0, 4, 5}});
 }
 
+TEST_CASE("deleting records raises the stable offset with the log's start") {
+  LogBench bench;
+  bench.create();
+  auto with = bench.producer(0);
+  with.transactional = true;
+  bench.append(3, 1000, with);
+  bench.append(3);
+  CHECK(bench.log->lso() == 0);
+  CHECK(bench.log->delete_records(4) == Refusal::none);
+  CHECK(bench.log->lso() == 4);
+}
+
+TEST_CASE("a fetch is told of the aborted transactions of what it reads") {
+  LogBench bench;
+  bench.config.segment_bytes = 1000;
+  bench.create();
+  int64_t now = bench.runtime.world().loop.wall_ms();
+  for (int i = 0; i < 10; ++i) {
+    auto with = bench.producer(i);
+    with.transactional = true;
+    bench.append(1, now, with);
+    Buffer marker = build_end_txn_marker(now, 77, 0, ControlType::abort, 1);
+    REQUIRE(bench.log->append_as_leader(marker.mutable_bytes(), 0, Origin::coordinator).refusal ==
+            Refusal::none);
+    bench.log->set_hw(bench.log->leo());
+  }
+  REQUIRE(bench.log->stats().segments > 2);
+  ReadResult read = bench.log->read(0, 1 << 20, 20, true);
+  CHECK(read.upper_bound > 2);
+  CHECK(read.upper_bound < 18);
+  auto aborted = bench.log->aborted_transactions(0, read.upper_bound);
+  REQUIRE(aborted);
+  CHECK(aborted->size() == static_cast<size_t>(read.upper_bound / 2));
+  CHECK(bench.log->aborted_transactions(0, 20)->size() == 10);
+}
+
 TEST_CASE("a follower takes the leader's bytes as they are") {
   LogBench bench;
   bench.create();

@@ -52,6 +52,7 @@ struct ReadResult {
   Refusal refusal = Refusal::none;
   rt::FileSlice slice;              // length 0: nothing to read
   int64_t first_batch_offset = -1;  // base offset of the first batch in the slice
+  int64_t upper_bound = -1;         // no record in the slice is at or above it
   // The first batch does not fit the limit and min_one_batch was false: the slice holds a part of
   // it (clients of Fetch v0-2 get that part, later ones nothing).
   bool first_batch_incomplete = false;
@@ -271,7 +272,10 @@ class PartitionLog {
   // producers.cc
   Result<void> write_producer_snapshot();
   Result<void> rebuild_producers(int64_t newest_snapshot, int64_t up_to);
+  Result<void> replay_producers(Segment& segment, int64_t from, int64_t up_to,
+                                std::vector<AbortedTxn>& aborted);
   Result<void> append_aborted(const AbortedTxn& txn);
+  Result<void> settle_aborted(Segment& segment, const std::vector<AbortedTxn>& told);
   Result<std::vector<int64_t>> snapshot_offsets();
 
   // Fixed after construction.

@@ -8,7 +8,8 @@
 namespace ottla::broker {
 namespace {
 constexpr size_t kAbortedEntry = 34;
-}
+constexpr int16_t kAbortedVersion = 0;
+}  // namespace
 
 Result<std::vector<int64_t>> PartitionLog::snapshot_offsets() {
   std::vector<int64_t> offsets;
@@ -41,7 +42,8 @@ Result<void> PartitionLog::write_producer_snapshot() {
   return {};
 }
 
-// The newest sound snapshot not above `newest_snapshot`, and the batches behind it up to `up_to`.
+// The newest sound snapshot not above `newest_snapshot`, and the batches behind it up to `up_to`,
+// which also tell what their segments' indexes of aborted transactions must have.
 Result<void> PartitionLog::rebuild_producers(int64_t newest_snapshot, int64_t up_to) {
   producers_.clear();
   last_snapshot_offset_ = -1;
@@ -61,28 +63,35 @@ Result<void> PartitionLog::rebuild_producers(int64_t newest_snapshot, int64_t up
   }
   producers_.set_end_offset(from);
   for (auto& [base, segment] : segments_) {
-    if (from >= up_to) break;
-    if (end_of(*segment) <= from || segment->size() == 0) continue;
-    OTTLA_ASSIGN(auto file, segment->file());
-    OTTLA_ASSIGN(uint64_t position, segment->position_of(from));
-    BatchScanner scanner(*file, position, segment->size());
-    while (true) {
-      OTTLA_ASSIGN(auto batch, scanner.next());
-      if (!batch || batch->base_offset >= up_to) break;
-      if (batch->magic != kMagicV2) continue;
-      BatchView view(batch->header);
-      if (!view.has_producer_id()) continue;
-      std::optional<ControlRecord> marker;
-      if (view.control()) {
-        OTTLA_ASSIGN(Buffer whole, read_batch(*file, *batch));
-        marker = read_control(BatchView(whole));
-      }
-      (void)producers_.update(BatchView(batch->header), marker);
-    }
+    std::vector<AbortedTxn> aborted;
+    bool behind = end_of(*segment) > from && segment->size() > 0;
+    if (behind) OTTLA_TRY(replay_producers(*segment, from, up_to, aborted));
+    if (behind || segment == segments_.rbegin()->second)
+      OTTLA_TRY(settle_aborted(*segment, aborted));
   }
   producers_.set_end_offset(up_to);
   producers_.on_high_watermark(hw_);
   return {};
+}
+
+Result<void> PartitionLog::replay_producers(Segment& segment, int64_t from, int64_t up_to,
+                                            std::vector<AbortedTxn>& aborted) {
+  OTTLA_ASSIGN(auto file, segment.file());
+  OTTLA_ASSIGN(uint64_t position, segment.position_of(from));
+  BatchScanner scanner(*file, position, segment.size());
+  while (true) {
+    OTTLA_ASSIGN(auto batch, scanner.next());
+    if (!batch || batch->base_offset >= up_to) return {};
+    if (batch->magic != kMagicV2) continue;
+    BatchView view(batch->header);
+    if (!view.has_producer_id()) continue;
+    std::optional<ControlRecord> marker;
+    if (view.control()) {
+      OTTLA_ASSIGN(Buffer whole, read_batch(*file, *batch));
+      marker = read_control(BatchView(whole));
+    }
+    if (auto ended = producers_.update(BatchView(batch->header), marker)) aborted.push_back(*ended);
+  }
 }
 
 void PartitionLog::expire_producers(int64_t now_wall_ms) {
@@ -93,15 +102,68 @@ void PartitionLog::expire_producers(int64_t now_wall_ms) {
 //   int16 version 0, int64 producer id, int64 first offset, int64 last offset, int64 last stable
 //   offset
 
-Result<void> PartitionLog::append_aborted(const AbortedTxn& txn) {
-  wire::Writer writer;
-  writer.i16(0);
+namespace {
+
+void write_aborted(const AbortedTxn& txn, wire::Writer& writer) {
+  writer.i16(kAbortedVersion);
   writer.i64(txn.producer_id);
   writer.i64(txn.first_offset);
   writer.i64(txn.last_offset);
   writer.i64(txn.last_stable_offset);
+}
+
+// Up to one that no abort of a segment with these offsets can have written.
+std::vector<AbortedTxn> read_aborted(std::string_view content, int64_t base, int64_t end) {
+  std::vector<AbortedTxn> txns;
+  wire::Reader reader(as_bytes(content));
+  while (reader.remaining() >= kAbortedEntry) {
+    int16_t version = reader.i16();
+    AbortedTxn txn;
+    txn.producer_id = reader.i64();
+    txn.first_offset = reader.i64();
+    txn.last_offset = reader.i64();
+    txn.last_stable_offset = reader.i64();
+    int64_t above = txns.empty() ? base : txns.back().last_offset + 1;
+    bool sane = version == kAbortedVersion && txn.producer_id >= 0 && txn.first_offset >= 0 &&
+                txn.first_offset < txn.last_offset && txn.last_offset >= above &&
+                txn.last_offset < end;
+    if (!sane) break;
+    txns.push_back(txn);
+  }
+  return txns;
+}
+
+}  // namespace
+
+Result<void> PartitionLog::append_aborted(const AbortedTxn& txn) {
+  wire::Writer writer;
+  write_aborted(txn, writer);
   OTTLA_ASSIGN(auto file, world_.disk.open(active().path(kTxnIndexSuffix), rt::OpenMode::create));
-  return file->write_at(file->size() / kAbortedEntry * kAbortedEntry, writer.bytes());
+  OTTLA_TRY(file->write_at(file->size() / kAbortedEntry * kAbortedEntry, writer.bytes()));
+  active().has_aborted = true;
+  active().aborted_file = std::move(file);
+  return {};
+}
+
+// What the file has that can be, and what the batches told.
+Result<void> PartitionLog::settle_aborted(Segment& segment, const std::vector<AbortedTxn>& told) {
+  std::string path = segment.path(kTxnIndexSuffix), content;
+  std::map<int64_t, AbortedTxn> known;  // by their markers
+  if (segment.has_aborted) {
+    OTTLA_ASSIGN(content, rt::read_file(world_.disk, path));
+    for (const AbortedTxn& txn : read_aborted(content, segment.base_offset(), end_of(segment)))
+      known.emplace(txn.last_offset, txn);
+  }
+  for (const AbortedTxn& txn : told) known.emplace(txn.last_offset, txn);
+  wire::Writer writer;
+  for (const auto& [marker, txn] : known) write_aborted(txn, writer);
+  if (as_text(writer.bytes()) == content) return {};
+  OTTLA_ASSIGN(auto file, world_.disk.open(path, rt::OpenMode::create));
+  OTTLA_TRY(file->truncate(0));
+  OTTLA_TRY(file->write_at(0, writer.bytes()));
+  segment.has_aborted = true;
+  segment.aborted_file = std::move(file);
+  return {};
 }
 
 Result<std::vector<AbortedTxn>> PartitionLog::aborted_transactions(int64_t start, int64_t upper) {
@@ -109,17 +171,10 @@ Result<std::vector<AbortedTxn>> PartitionLog::aborted_transactions(int64_t start
   auto at = segments_.upper_bound(start);
   if (at != segments_.begin()) --at;
   for (; at != segments_.end(); ++at) {
-    auto content = rt::read_file(world_.disk, at->second->path(kTxnIndexSuffix));
-    if (!content && content.error().code == Errc::not_found) continue;
-    if (!content) return std::unexpected(content.error());
-    wire::Reader reader(as_bytes(*content));
-    while (reader.remaining() >= kAbortedEntry) {
-      reader.skip(2);
-      AbortedTxn txn;
-      txn.producer_id = reader.i64();
-      txn.first_offset = reader.i64();
-      txn.last_offset = reader.i64();
-      txn.last_stable_offset = reader.i64();
+    Segment& segment = *at->second;
+    if (!segment.has_aborted) continue;
+    OTTLA_ASSIGN(std::string content, rt::read_file(world_.disk, segment.path(kTxnIndexSuffix)));
+    for (const AbortedTxn& txn : read_aborted(content, segment.base_offset(), end_of(segment))) {
       if (txn.last_offset >= start && txn.first_offset < upper) found.push_back(txn);
       if (txn.last_stable_offset >= upper) return found;
     }

@@ -68,6 +68,7 @@ ReadResult PartitionLog::read(int64_t start, uint64_t max_bytes, int64_t upper_b
   }
   end = segment->size();
   out.in_older_segment = upper > end_of(*segment);
+  out.upper_bound = std::min(upper, end_of(*segment));
   if (upper < end_of(*segment)) {
     auto found = position_of(*segment, upper);
     if (!found) return failed(found.error());
@@ -196,7 +197,7 @@ void PartitionLog::set_hw(int64_t hw) {
 
 int64_t PartitionLog::lso() const {
   auto unstable = producers_.first_unstable_offset();
-  return unstable ? std::min(*unstable, hw_) : hw_;
+  return unstable ? std::clamp(*unstable, log_start_offset_, hw_) : hw_;
 }
 
 int64_t PartitionLog::first_segment_base_offset() const { return segments_.begin()->first; }

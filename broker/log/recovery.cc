@@ -128,7 +128,10 @@ class LogRecovery {
       for (const char* suffix : {kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
         auto base = offset_of_name(name, suffix);
         if (base && !log_.segments_.contains(*base)) OTTLA_TRY(disk_.remove(path(name)));
-        if (base && suffix != kTxnIndexSuffix) ++index_files[*base];
+        if (base && suffix != kTxnIndexSuffix)
+          ++index_files[*base];
+        else if (base && log_.segments_.contains(*base))
+          log_.segments_[*base]->has_aborted = true;
       }
     for (const auto& [base, segment] : log_.segments_)
       if (segment->size() > 0 && index_files[base] < 2) unindexed_.insert(base);
@@ -213,10 +216,12 @@ class LogRecovery {
       done += size;
       report(done, total);
       bool last = std::next(at) == log_.segments_.end();
-      // A segment may also have lost whole batches at its end; only compaction leaves such gaps.
+      // A segment may also have lost whole batches at its end, but for what was synced; only
+      // compaction leaves such gaps.
       int64_t wanted = last ? recovered.next_offset : std::next(at)->first;
+      bool dense = wanted > point && !log_.config_.cleanup_compact;
       bool broken = recovered.truncated_bytes > 0 || recovered.next_offset > wanted ||
-                    (recovered.next_offset < wanted && !log_.config_.cleanup_compact);
+                    (recovered.next_offset < wanted && dense);
       log_.leo_ = recovered.next_offset;
       if (recovered.truncated_bytes > 0)
         log::info(kLog, "torn end cut", "partition={} segment={} bytes={} leo={}", log_.tp_text_,

@@ -282,13 +282,16 @@ Result<Segment::Recovered> Segment::recover(int64_t trusted_offset, int32_t inde
   uint64_t good_end = 0;
   std::optional<uint64_t> untrusted;  // position of the first batch that may not be durable
   while (true) {
-    // Below the trusted offset all was synced: headers suffice to index it.
-    auto read = last_offset + 1 < trusted_offset ? scanner.next() : scanner.next_verified();
+    // Below the trusted offset all was synced: headers suffice to index it, and gaps are those that
+    // a compaction left, whatever the topic's policy is now.
+    bool trusted = last_offset + 1 < trusted_offset;
+    auto read = trusted ? scanner.next() : scanner.next_verified();
     OTTLA_ASSIGN(auto batch, std::move(read));
     // A batch's base offset is outside its checksum: it must be the one that is due, but where
     // compaction leaves gaps (and inside old messages' wrappers, which carry their last).
     if (!batch || batch->base_offset <= last_offset || !fits(batch->last_offset)) break;
-    if (dense && batch->magic == kMagicV2 && batch->base_offset != last_offset + 1) break;
+    bool due = batch->magic != kMagicV2 || batch->base_offset == last_offset + 1;
+    if (dense && !trusted && !due) break;
     OTTLA_TRY(note_batch(batch->position, batch->size, batch->last_offset, batch->max_timestamp,
                          index_interval_bytes));
     see(*batch);

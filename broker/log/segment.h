@@ -77,6 +77,10 @@ class Segment {
   // Set by the log: the .log file has writes that no sync covered, the name is not yet durable.
   bool log_dirty = false;
   bool name_dirty = false;
+  // The index of aborted transactions: whether there is a file, and its writes that no sync
+  // covered.
+  bool has_aborted = false;
+  std::shared_ptr<rt::File> aborted_file;
 
  private:
   Result<void> load_max_timestamp();

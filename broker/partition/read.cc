@@ -66,8 +66,10 @@ ReadOutcome ReplicaManager::read_one(const ReadTarget& target, const ReadParams&
   int64_t limit = params.follower ? log.leo() : partition->read_limit(params.read_committed);
   if (target.offset < log.log_start_offset() || target.offset > log.leo())
     return refuse(ErrorCode::offset_out_of_range);
+  int64_t upper_bound = limit;
   if (target.offset < limit) {
     ReadResult read = log.read(target.offset, max_bytes, limit, min_one_batch);
+    upper_bound = read.upper_bound;
     if (read.refusal != Refusal::none) return refuse(to_error_code(read.refusal));
     outcome.is_behind = read.in_older_segment;
     if (!read.first_batch_incomplete || !params.at_least_one) outcome.slice = std::move(read.slice);
@@ -75,7 +77,7 @@ ReadOutcome ReplicaManager::read_one(const ReadTarget& target, const ReadParams&
   if (params.read_committed && !params.follower) {
     outcome.aborted.emplace();
     if (outcome.slice.length > 0) {
-      auto aborted = log.aborted_transactions(target.offset, limit);
+      auto aborted = log.aborted_transactions(target.offset, upper_bound);
       if (!aborted) return refuse(ErrorCode::kafka_storage_error);
       outcome.aborted = std::move(*aborted);
     }
