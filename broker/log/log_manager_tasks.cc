@@ -97,10 +97,10 @@ void LogManager::write_checkpoint(Dir& dir, size_t which) {
       },
       [this, &dir, which, write, outcome, text, removals = dir.removals,
        alive = std::weak_ptr<int>(alive_)] {
-        if (alive.expired() || write->overtaken) return;
+        if (alive.expired()) return;
         dir.checkpoints[which].running = nullptr;
         if (stopped_ || !dir.online) return;
-        if (*outcome) *outcome = place_checkpoint(dir, which, text, removals);
+        if (*outcome && !write->overtaken) *outcome = place_checkpoint(dir, which, text, removals);
         if (!*outcome) return take_offline(dir, outcome->error());
         if (write->again) write_checkpoint(dir, which);
       });
@@ -125,10 +125,11 @@ Result<void> LogManager::place_checkpoint(Dir& dir, size_t which, std::string te
   return {};
 }
 
-// Now and durably, whatever is on its way. Blocking.
+// Now and durably, whatever is on its way; the next that goes off the loop waits for that, since
+// they share a file. Blocking.
 Result<void> LogManager::replace_checkpoint(Dir& dir, size_t which) {
   Dir::Checkpoint& file = dir.checkpoints[which];
-  if (file.running) std::exchange(file.running, nullptr)->overtaken = true;
+  if (file.running) file.running->overtaken = true;
   std::string text = checkpoint_text(dir, which);
   OTTLA_TRY(
       rt::replace_file(world_.disk, dir.path + "/" + kCheckpointNames[which], as_bytes(text)));

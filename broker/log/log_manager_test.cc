@@ -138,6 +138,88 @@ TEST_CASE("a truncation lowers the recovery point on the disk before it cuts") {
   CHECK(in_place() == 5);
 }
 
+namespace {
+// A disk whose blocking work runs when the test says so.
+class HeldDisk final : public rt::Disk {
+ public:
+  explicit HeldDisk(rt::World world) : world_(world), disk_(world.disk) {}
+  struct Job {
+    Fn<void()> work, done;
+  };
+  std::vector<Job> held;
+  bool holding = false;
+  void run_blocking(Fn<void()> work, Fn<void()> done) override {
+    if (!holding) return disk_.run_blocking(std::move(work), std::move(done));
+    held.push_back({std::move(work), std::move(done)});
+  }
+  Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
+    return disk_.open(path, mode);
+  }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    return disk_.rename(from, to);
+  }
+  Result<void> remove(const std::string& path) override { return disk_.remove(path); }
+  Result<void> remove_tree(const std::string& path) override { return disk_.remove_tree(path); }
+  Result<void> make_dirs(const std::string& path) override { return disk_.make_dirs(path); }
+  Result<void> sync_dir(const std::string& path) override { return disk_.sync_dir(path); }
+  Result<std::vector<std::string>> list(const std::string& path) override {
+    return disk_.list(path);
+  }
+  Result<rt::FileInfo> stat(const std::string& path) override { return disk_.stat(path); }
+  Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override {
+    return disk_.lock(path);
+  }
+  Result<uint64_t> free_bytes(const std::string& path) override { return disk_.free_bytes(path); }
+  rt::World world() { return {world_.loop, world_.net, *this, world_.entropy}; }
+
+ private:
+  rt::World world_;
+  rt::Disk& disk_;
+};
+}  // namespace
+
+TEST_CASE("a checkpoint that was overtaken on its way does not come into the next one's file") {
+  ManagerBench bench;
+  HeldDisk disk(bench.runtime.world());
+  auto opened = LogManager::open(disk.world(), bench.options());
+  REQUIRE(opened);
+  bench.manager = std::move(*opened);
+  TopicPartition tp{"t", 0};
+  REQUIRE(bench.manager->get_or_create(tp, "AAAAAAAAAAAAAAAAAAAAAQ"));
+  PartitionLog* log = bench.manager->find(tp);
+  auto flushed_to = [&](int64_t offset) {
+    while (log->leo() < offset) bench.append(tp);
+    log->flush();
+    REQUIRE(bench.runtime.run_until([&] { return log->durable_offset() == offset; }, 10000));
+  };
+  flushed_to(10);
+  disk.holding = true;
+  bench.manager->checkpoint_recovery_points();
+  std::vector<HeldDisk::Job> first = std::exchange(disk.held, {});
+  REQUIRE(log->truncate_to(5));  // writes the checkpoint itself
+  disk.holding = false;
+  flushed_to(7);
+  disk.holding = true;
+  bench.manager->checkpoint_recovery_points();
+  // The pool's threads take the two in any order, and at once.
+  auto run = [](std::vector<HeldDisk::Job> jobs) {
+    for (auto& job : jobs) job.work();
+    for (auto& job : jobs) job.done();
+  };
+  std::vector<HeldDisk::Job> second = std::exchange(disk.held, {});
+  for (auto& job : first) second.push_back(std::move(job));
+  run(std::move(second));
+  auto in_place = [&]() -> int64_t {
+    std::ifstream file(bench.path() / "a" / kRecoveryPointFile);
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    auto offsets = decode_checkpoint(text);
+    return offsets && offsets->contains(tp) ? offsets->at(tp) : -1;
+  };
+  CHECK(in_place() == 5);
+  run(std::exchange(disk.held, {}));
+  CHECK(in_place() == 7);
+}
+
 TEST_CASE("a torn partition.metadata is no topic id") {
   ManagerBench bench;
   TopicPartition tp{"t", 0};
