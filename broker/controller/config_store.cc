@@ -151,12 +151,15 @@ void ConfigStore::know_topic(const std::string& topic, const ConfigMap& config) 
   told_("topics", topic, config);
 }
 
-// A name that comes back later is another topic, with another config.
+// A name that comes back later is another topic, with another config; whoever was told of this one's
+// need not remember it.
 void ConfigStore::forget_deleted(const MetadataImage& image) {
   for (auto it = topics_.begin(); it != topics_.end();) {
     bool present = image.topic(it->first) != nullptr;
     if (!present && it->second) {
+      std::string gone = it->first;
       it = topics_.erase(it);
+      told_("topics", gone, {});
       continue;
     }
     it->second |= present;

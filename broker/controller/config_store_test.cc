@@ -64,5 +64,21 @@ TEST_CASE("a notification is carried out once") {
   CHECK(scene.told.empty());
 }
 
+TEST_CASE("of a deleted topic nothing is remembered") {
+  Scene scene;
+  kmsg::UpdateMetadataRequest update;
+  auto& topic = update.topic_states.emplace_back();
+  topic.topic_name = "t";
+  topic.partition_states.emplace_back().leader = 1;
+  auto with = MetadataImage::apply(MetadataImage::empty("c"), update).image;
+  scene.store.forget_deleted(*with);
+  CHECK(scene.told["topics/t"] == ConfigMap{{"retention.ms", "1"}});
+  topic.partition_states[0].leader = kLeaderDuringDelete;
+  auto without = MetadataImage::apply(with, update).image;
+  REQUIRE(without->topic("t") == nullptr);
+  scene.store.forget_deleted(*without);
+  CHECK(scene.told["topics/t"].empty());
+}
+
 }  // namespace
 }  // namespace ottla::broker
