@@ -377,6 +377,10 @@ kmsg::OffsetFetchResponse GroupCoordinator::offset_fetch(const kmsg::OffsetFetch
 // -- Deletion and expiry
 // -----------------------------------------------------------------------------
 
+// Of all that a group may hold one batch could be more than max.message.bytes allows, and what was
+// deleted would come back with the next load.
+constexpr size_t kTombstoneBytes = 256 << 10;
+
 void GroupCoordinator::append_tombstones(Step& step, Group& group,
                                          const std::vector<GroupTopicPartition>& removed) {
   std::vector<GroupRecord> records;
@@ -385,12 +389,18 @@ void GroupCoordinator::append_tombstones(Step& step, Group& group,
   bool is_done = group.is(GroupState::empty) && group.offsets.empty();
   // A group that never completed a round has no record of its own.
   if (is_done && group.generation > 0) records.push_back(group_tombstone(group.id));
-  if (!records.empty()) {
-    GroupEffects::Append& append = step.effects.appends.emplace_back();
-    append.partition = partition_for(group.id);
-    append.required_acks = 0;
-    append.timestamp_ms = step.clock.wall_ms;
-    append.records = std::move(records);
+  GroupEffects::Append* append = nullptr;
+  size_t bytes = 0;
+  for (GroupRecord& record : records) {
+    bytes += record.key.size();
+    if (append == nullptr || bytes > kTombstoneBytes) {
+      append = &step.effects.appends.emplace_back();
+      append->partition = partition_for(group.id);
+      append->required_acks = 0;
+      append->timestamp_ms = step.clock.wall_ms;
+      bytes = record.key.size();
+    }
+    append->records.push_back(std::move(record));
   }
   if (!is_done) return;
   step.effects.notes.push_back(

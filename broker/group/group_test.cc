@@ -464,6 +464,29 @@ TEST_CASE("a deletion takes along what is on its way to the log, for good") {
   });
 }
 
+TEST_CASE("a group with very many offsets is deleted in batches that the log takes") {
+  Driver driver(no_delay());
+  driver.topics["abc"] = 100;
+  std::string group(20'000, 'g');
+  auto request = commit_request(group, 5);
+  request.topics[0].partitions.resize(100);
+  for (int32_t i = 0; i < 100; ++i) request.topics[0].partitions[size_t(i)].partition_index = i;
+  driver.commit(request);
+  kmsg::DeleteGroupsRequest deletion;
+  deletion.groups_names = {group};
+  GroupEffects effects;
+  driver.core->delete_groups(deletion, driver.context(2), effects);
+  REQUIRE(effects.appends.size() > 1);
+  for (const auto& append : effects.appends) {
+    size_t bytes = 0;
+    for (const GroupRecord& record : append.records) bytes += record.key.size();
+    CHECK(bytes < 1'000'000);
+  }
+  driver.pump(effects);
+  driver.restart();
+  CHECK(driver.core->find(group) == nullptr);
+}
+
 TEST_CASE("deleted partitions take their offsets and emptied groups along") {
   Driver driver(no_delay());
   driver.topics["abc"] = 1;
