@@ -72,12 +72,12 @@ void dump(View view, Request, Json& out) {
   for (const auto& [deadline_ms, sessions] : view.pipeline.sessions().buckets()) {
     Json ids = Json::array();
     for (int64_t id : sessions) ids.add(id);
-    expiries.put(std::to_string(deadline_ms), std::move(ids));
+    expiries.append(std::to_string(deadline_ms), std::move(ids));
   }
   for (int64_t id : view.pipeline.tree().sessions_with_ephemerals()) {
     Json paths = Json::array();
     for (const std::string& path : view.pipeline.tree().ephemerals_of(id)) paths.add(path);
-    ephemerals.put(std::to_string(id), std::move(paths));
+    ephemerals.append(std::to_string(id), std::move(paths));
   }
   out.put("expiry_time_to_session_ids", std::move(expiries))
       .put("session_id_to_ephemeral_paths", std::move(ephemerals));
@@ -116,7 +116,7 @@ void leader(View, Request, Json& out) { out.put("error", "server is not initiali
 void monitor(View view, Request, Json& out) {
   out.put("version", version_line()).put("server_state", "standalone");
   print_figures(view, [&out](std::string_view key, std::string value) {
-    out.put(std::string(key), Json::number(std::move(value)));
+    out.append(std::string(key), Json::number(std::move(value)));
   });
 }
 
@@ -214,7 +214,7 @@ void watches(View view, Request, Json& out) {
   for (const auto& [conn, paths] : view.pipeline.watches().data().by_watcher()) {
     Json list = Json::array();
     for (const std::string& path : paths) list.add(path);
-    sessions.put(std::to_string(view.pipeline.session_of(conn).value_or(0)), std::move(list));
+    sessions.append(std::to_string(view.pipeline.session_of(conn).value_or(0)), std::move(list));
   }
   out.put("session_id_to_watched_paths", std::move(sessions));
 }
@@ -224,7 +224,7 @@ void watches_by_path(View view, Request, Json& out) {
   for (const auto& [path, conns] : view.pipeline.watches().data().by_path()) {
     Json list = Json::array();
     for (ConnId conn : conns) list.add(view.pipeline.session_of(conn).value_or(0));
-    paths.put(path, std::move(list));
+    paths.append(path, std::move(list));
   }
   out.put("path_to_session_ids", std::move(paths));
 }

@@ -244,21 +244,17 @@ void print_summary(std::string_view name, const SummaryValue& summary, bool perc
 // /zookeeper/quota/NAMESPACE/.../zookeeper_limits and _stats, summed up by namespace.
 void print_quotas(View v, Sink& sink) {
   std::map<std::string, int64_t> found[4];
-  const DataTree& tree = v.pipeline.tree();
-  constexpr std::string_view kRoot = "/zookeeper/quota";
-  auto visit = [&](auto& self, const Node& node, const std::string& path) -> void {
-    for (const Node* child = node.first_child(); child != nullptr; child = child->next_sibling())
-      self(self, *child, fmt::format("{}/{}", path, child->name()));
-    bool limits = path.ends_with("/zookeeper_limits"), stats = path.ends_with("/zookeeper_stats");
-    if (node.first_child() != nullptr || !(limits || stats) || node.data_is_null()) return;
-    std::string_view below = std::string_view(path).substr(kRoot.size() + 1);
-    std::string name(below.substr(0, below.find('/')));
-    auto track = QuotaTrack::parse(as_text(node.data()));
-    if (!track || name.starts_with("zookeeper_")) return;
+  const Node* root = v.pipeline.tree().find(kQuotaRoot);
+  for (const Node* node = root; node != nullptr; node = node->next_in(*root)) {
+    bool limits = node->name() == kLimitName, stats = node->name() == kStatsName;
+    if (node->first_child() != nullptr || !(limits || stats) || node->data_is_null()) continue;
+    std::string below = node->path().substr(kQuotaRoot.size() + 1);
+    std::string name = below.substr(0, below.find('/'));
+    auto track = QuotaTrack::parse(as_text(node->data()));
+    if (!track || name.starts_with("zookeeper_")) continue;
     found[limits ? 0 : 2][name] += limits && track->count_hard_limit() > -1 ? track->count_hard_limit() : track->count();
     found[limits ? 1 : 3][name] += limits && track->byte_hard_limit() > -1 ? track->byte_hard_limit() : track->bytes();
-  };
-  if (const Node* root = tree.find(kRoot)) visit(visit, *root, std::string(kRoot));
+  }
   static constexpr const char* kNames[] = {"quota_count_limit", "quota_bytes_limit", "quota_count_usage",
                                            "quota_bytes_usage"};
   for (size_t i = 0; i < std::size(found); ++i)

@@ -44,6 +44,10 @@ Json& Json::put(std::string key, Json value) {
     old = std::move(value);
     return *this;
   }
+  return append(std::move(key), std::move(value));
+}
+
+Json& Json::append(std::string key, Json value) {
   fields_.emplace_back(std::move(key), std::move(value));
   return *this;
 }

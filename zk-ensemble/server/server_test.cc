@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -385,6 +386,70 @@ TEST_CASE("the admin server: pages byte for byte as Apache's, its refusals, and 
   Fixture second(taken);  // serves on without it
   CHECK(second.server->admin_port() == 0);
   CHECK(second.server->client_port() != 0);
+}
+
+TEST_CASE("a page that names very many watches takes no longer than it is") {
+  Fixture f(with_admin());
+  f.run([&] {
+    Client client(f.server->client_port(), 30000);
+    constexpr int kFrames = 4, kPaths = 30'000;
+    for (int frame = 0; frame < kFrames; ++frame) {
+      wire::Writer lists;
+      lists.i64(0);
+      lists.i32(0);
+      lists.i32(kPaths);  // of nodes that are not there
+      for (int i = 0; i < kPaths; ++i) {
+        std::string path = "/missing/" + std::to_string(frame * kPaths + i);
+        lists.i32(static_cast<int32_t>(path.size()));
+        lists.raw(path);
+      }
+      lists.i32(0);
+      client.send(-8, OpCode::set_watches, "", as_text(lists.bytes()));
+      CHECK(client.receive() == 16);
+    }
+    // The client's patience is 10 s; comparing each path with all others would take longer.
+    std::string page = get(f.server->admin_port(), "/commands/wchp");
+    CHECK(page.find("\"/missing/119999\" : [ ") != std::string::npos);
+    CHECK(page.ends_with("}"));
+  });
+}
+
+namespace {
+// Runs `test` where there is little stack.
+void on_small_stack(void (*test)()) {
+  pthread_attr_t attributes;
+  REQUIRE(::pthread_attr_init(&attributes) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&attributes, 1 << 20) == 0);
+  pthread_t thread;
+  auto run = [](void* argument) -> void* {
+    reinterpret_cast<void (*)()>(argument)();
+    return nullptr;
+  };
+  REQUIRE(::pthread_create(&thread, &attributes, run, reinterpret_cast<void*>(test)) == 0);
+  ::pthread_join(thread, nullptr);
+  ::pthread_attr_destroy(&attributes);
+}
+}  // namespace
+
+// Eight times the depth, and the whole stack of a process is used up by whoever walks it recursively.
+TEST_CASE("a tree that is very deep is counted, shown and destroyed") {
+  on_small_stack([] {
+    ServerConfig config = with_admin();
+    config.force_sync = "no";
+    Fixture f(config);
+    f.run([&] {
+      Client client(f.server->client_port(), 30000);
+      std::string path = "/zookeeper/quota";
+      for (int depth = 0; depth < 8000; ++depth) {
+        client.create(depth, path += "/a");
+        if (client.receive() == 0 || client.error() != 0) break;
+      }
+      client.create(8000, path + "/zookeeper_limits");
+      CHECK(client.receive() > 0);
+      CHECK(client.error() == 0);
+      CHECK(get(f.server->admin_port(), "/commands/mntr").find("\"znode_count\" : 8006") != std::string::npos);
+    });
+  });
 }
 
 TEST_CASE("a snapshot over HTTP restores another server, which keeps it through a restart") {

@@ -95,8 +95,12 @@ void Pipeline::count_write(const TxnBody& body) {
   if (const auto* create = std::get_if<CreateTxn>(&body)) stats_.add_write(create->path, size(create->data));
   if (const auto* set = std::get_if<SetDataTxn>(&body)) stats_.add_write(set->path, size(set->data));
   if (const auto* remove = std::get_if<DeleteTxn>(&body)) stats_.add_write(remove->path, 0);
-  if (const auto* multi = std::get_if<MultiTxn>(&body))
-    for (const SubTxn& one : multi->txns) count_write(one.body);
+  const auto* multi = std::get_if<MultiTxn>(&body);
+  if (multi == nullptr) return;
+  // Of one that fails nothing is done.
+  auto failed = [](const SubTxn& one) { return one.type == OpCode::error; };
+  if (std::ranges::any_of(multi->txns, failed)) return;
+  for (const SubTxn& one : multi->txns) count_write(one.body);
 }
 
 void Pipeline::apply_front(Instant now, int64_t wall_ms) {

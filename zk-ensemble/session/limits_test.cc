@@ -309,6 +309,20 @@ TEST_CASE("figures of a connection, and the words that clear them") {
   CHECK(stats.write_bytes.at("top").count == 0);  // stays listed
 }
 
+TEST_CASE("writes are counted by namespace when they are done, under names of a sensible length") {
+  Service s;
+  s.connect(1);
+  s.request(1, 1, OpCode::multi,
+            MultiBody()
+                .add(OpCode::create, create_body("/a"))
+                .add(OpCode::remove, path_version_body("/missing", -1))
+                .take());
+  s.request(1, 2, OpCode::create, create_body("/" + std::string(300, 'n')));
+  CHECK(s.pipeline.stats().write_bytes.empty());
+  s.request(1, 3, OpCode::multi, MultiBody().add(OpCode::create, create_body("/a")).take());
+  CHECK(s.pipeline.stats().write_bytes.at("a").count == 1);
+}
+
 TEST_CASE("the throttle's chance falls again when its bucket fills") {
   auto at = [](int64_t ms) { return Instant{ms_to_ns(ms)}; };
   ConnectionThrottle blue({.tokens = 2,

@@ -14,7 +14,7 @@ std::string_view namespace_of(std::string_view path) {
 
 void add(std::map<std::string, LatencyStats, std::less<>>& into, std::string_view path, size_t bytes) {
   std::string_view name = namespace_of(path);
-  if (name.empty()) return;
+  if (name.empty() || name.size() > ServerStats::kMaxNamespaceBytes) return;
   auto found = into.find(name);
   if (found == into.end()) {
     if (into.size() >= ServerStats::kMaxNamespaces) return;

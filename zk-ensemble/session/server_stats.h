@@ -41,8 +41,9 @@ struct ServerStats {
   LatencyStats token_deficit;
   LatencyStats fired_created, fired_deleted, fired_changed, fired_children;  // watchers told at once
   // Bytes by the first element of the path. At most kMaxNamespaces of them: who makes more nodes below
-  // the root than that is counted under none.
+  // the root than that is counted under none, and so is a name that is no name of a metric any more.
   static constexpr size_t kMaxNamespaces = 1000;
+  static constexpr size_t kMaxNamespaceBytes = 256;
   std::map<std::string, LatencyStats, std::less<>> read_bytes, write_bytes;
 
   void add_response(int64_t bytes) {

@@ -29,6 +29,12 @@ int64_t ttl_of(int64_t owner) {
   return (owner & kTtlOwnerMask) == kTtlOwnerMask ? owner & kTtlMaxMs : owner & INT64_MAX;
 }
 
+void free_node(Node* node, uint8_t* data) {
+  std::free(data);
+  node->~Node();
+  ::operator delete(node);
+}
+
 int64_t path_size(std::string_view path) { return static_cast<int64_t>(path.size()); }
 
 }  // namespace
@@ -74,15 +80,15 @@ void DataTree::make_builtin(std::string_view path, const AclRef& acls, int32_t a
 }
 
 void DataTree::clear() {
-  if (root_ != nullptr) {
-    while (root_->first_child_ != nullptr) {
-      Node* child = root_->first_child_;
-      remove_node(child, child->path());
+  // Children go before what is left behind their parent.
+  for (Node* node = std::exchange(root_, nullptr); node != nullptr;) {
+    Node* next = node->next_;
+    if (Node* first = node->first_child_; first != nullptr) {
+      first->previous_->next_ = next;
+      next = first;
     }
-    std::free(root_->data_);
-    root_->~Node();
-    ::operator delete(root_);
-    root_ = nullptr;
+    free_node(node, node->data_);
+    node = next;
   }
   table_.clear();
   acls_.clear();
@@ -130,10 +136,16 @@ Node* DataTree::make_node(Node& parent, std::string_view path, uint64_t hash) {
 void DataTree::remove_node(Node* node, std::string_view path) {
   // Only a log that a fuzzy snapshot ran ahead of deletes a node with children; it makes them anew
   // later.
-  while (node->first_child_ != nullptr) {
-    Node* child = node->first_child_;
-    remove_node(child, child->path());
+  for (Node* leaf = node; node->first_child_ != nullptr;) {
+    while (leaf->first_child_ != nullptr) leaf = leaf->first_child_;
+    Node* parent = leaf->parent_;
+    remove_leaf(leaf, leaf->path());
+    leaf = parent;
   }
+  remove_leaf(node, path);
+}
+
+void DataTree::remove_leaf(Node* node, std::string_view path) {
   for (SnapshotCursor* cursor : cursors_) cursor->node_unlinked(node);
   digest_remove(*node, path);
   disown(node);
@@ -148,9 +160,7 @@ void DataTree::remove_node(Node* node, std::string_view path) {
     node->next_->previous_ = node->previous_;
     if (parent->first_child_ == node) parent->first_child_ = node->next_;
   }
-  std::free(node->data_);
-  node->~Node();
-  ::operator delete(node);
+  free_node(node, node->data_);
 }
 
 void DataTree::set_node_data(Node& node, std::string_view path, std::optional<Bytes> data) {
@@ -238,18 +248,9 @@ Stat DataTree::stat_of(const Node& node) const {
 
 int64_t DataTree::descendants(const Node& node) const {
   if (&node == root_) return static_cast<int64_t>(table_.size());
-  int64_t count = 0;
-  const Node* at = &node;
-  for (;;) {
-    if (at->first_child() != nullptr) {
-      at = at->first_child();
-    } else {
-      while (at != &node && at->next_sibling() == nullptr) at = at->parent();
-      if (at == &node) return count;
-      at = at->next_sibling();
-    }
-    ++count;
-  }
+  int64_t count = -1;  // itself
+  for (const Node* at = &node; at != nullptr; at = at->next_in(node)) ++count;
+  return count;
 }
 
 std::vector<std::string> DataTree::ephemerals_of(int64_t session) const {
@@ -346,7 +347,7 @@ void DataTree::check_invariants() const {
   int64_t size = 1 + static_cast<int64_t>(root_->data().size());
   uint64_t digest = options_.digest_enabled ? digest_node(root_->digest_prefix_, root_->stat_) : 0;
   std::map<int64_t, int64_t> acl_uses;
-  for (const Node* node = root_;;) {
+  for (const Node* node = root_; node != nullptr; node = node->next_in(*root_)) {
     int32_t children = 0;
     for (const Node* child = node->first_child(); child != nullptr; child = child->next_sibling()) {
       OTTLA_CHECK(child->parent() == node && child->next_->previous_ == child);
@@ -365,13 +366,6 @@ void DataTree::check_invariants() const {
       if (node->stat_.ephemeral_owner != 0) ++owned;
     }
     if (node->acl_ref() != AclCache::kOpenRef) ++acl_uses[node->acl_ref()];
-    if (node->first_child() != nullptr) {
-      node = node->first_child();
-      continue;
-    }
-    while (node != root_ && node->next_sibling() == nullptr) node = node->parent();
-    if (node == root_) break;
-    node = node->next_sibling();
   }
   OTTLA_CHECK(nodes == table_.size() && size == data_size_ && digest == digest_);
   size_t in_sets = containers_.size() + ttls_.size();
@@ -393,14 +387,8 @@ SnapshotCursor::SnapshotCursor(DataTree& tree)
 
 SnapshotCursor::~SnapshotCursor() { std::erase(tree_.cursors_, this); }
 
-const Node* SnapshotCursor::after(const Node* node) const {
-  if (node->first_child() != nullptr) return node->first_child();
-  while (node->parent() != nullptr && node->next_sibling() == nullptr) node = node->parent();
-  return node->parent() == nullptr ? nullptr : node->next_sibling();
-}
-
 void SnapshotCursor::node_unlinked(const Node* node) {
-  if (next_ == node) next_ = after(node);
+  if (next_ == node) next_ = node->next_in(*tree_.root_);
 }
 
 void SnapshotCursor::write_header(wire::Writer& out) const {
@@ -418,7 +406,7 @@ void SnapshotCursor::write_header(wire::Writer& out) const {
 
 bool SnapshotCursor::write_nodes(wire::Writer& out, size_t budget_bytes) {
   size_t stop = out.size() + budget_bytes;
-  for (; next_ != nullptr && out.size() < stop; next_ = after(next_)) {
+  for (; next_ != nullptr && out.size() < stop; next_ = next_->next_in(*tree_.root_)) {
     const Node& node = *next_;
     if (node.persisted().czxid > start_zxid_) continue;
     std::string path = node.path();

@@ -148,6 +148,7 @@ class DataTree {
   void make_builtin(std::string_view path, const AclRef& acls, int32_t aversion);
   Node* make_node(Node& parent, std::string_view path, uint64_t hash);
   void remove_node(Node* node, std::string_view path);  // and all below it
+  void remove_leaf(Node* node, std::string_view path);
   void set_node_data(Node& node, std::string_view path, std::optional<Bytes> data);
   void own(Node* node);  // into the set of its owner kind
   void disown(Node* node);
@@ -202,7 +203,6 @@ class SnapshotCursor {
  private:
   friend class DataTree;
   void node_unlinked(const Node* node);
-  const Node* after(const Node* node) const;
 
   DataTree& tree_;
   int64_t start_zxid_;

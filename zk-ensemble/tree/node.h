@@ -25,6 +25,14 @@ class Node {
   const Node* next_sibling() const {
     return parent_ == nullptr || next_ == parent_->first_child_ ? nullptr : next_;
   }
+  // The node after this one among `top` and all below it, parents first; null behind the last. Clients
+  // make trees deeper than any stack: who walks one does so with this.
+  const Node* next_in(const Node& top) const {
+    if (first_child_ != nullptr) return first_child_;
+    const Node* node = this;
+    while (node != &top && node->next_sibling() == nullptr) node = node->parent_;
+    return node == &top ? nullptr : node->next_sibling();
+  }
   int64_t acl_ref() const { return acl_ref_; }
   const StatPersisted& persisted() const { return stat_; }
   uint32_t digest_prefix() const { return digest_prefix_; }

@@ -280,18 +280,10 @@ void DataTree::quota_recount(std::string_view path) {
   Node* stats = find_mutable(stats_path);
   if (stats == nullptr) return;
   int64_t bytes = 0, count = 0;
-  if (const Node* top = find(path); top != nullptr) {
-    for (const Node* node = top;;) {
-      ++count;
-      bytes += static_cast<int64_t>(node->data().size());
-      if (node->first_child() != nullptr) {
-        node = node->first_child();
-        continue;
-      }
-      while (node != top && node->next_sibling() == nullptr) node = node->parent();
-      if (node == top) break;
-      node = node->next_sibling();
-    }
+  const Node* top = find(path);
+  for (const Node* node = top; node != nullptr; node = node->next_in(*top)) {
+    ++count;
+    bytes += static_cast<int64_t>(node->data().size());
   }
   QuotaTrack track;
   track.set_count(count);
@@ -303,20 +295,11 @@ void DataTree::quota_recount(std::string_view path) {
 void DataTree::quota_rebuild() {
   quotas_.clear();
   const Node* top = find(kQuotaRoot);
-  if (top == nullptr) return;
-  for (const Node* node = top;;) {
-    if (node != top && node->first_child() == nullptr && node->name() == kLimitName) {
-      std::string limited = node->parent()->path().substr(kQuotaRoot.size());
-      quota_recount(limited);
-      quotas_.add(limited);
-    }
-    if (node->first_child() != nullptr) {
-      node = node->first_child();
-      continue;
-    }
-    while (node != top && node->next_sibling() == nullptr) node = node->parent();
-    if (node == top) return;
-    node = node->next_sibling();
+  for (const Node* node = top; node != nullptr; node = node->next_in(*top)) {
+    if (node == top || node->first_child() != nullptr || node->name() != kLimitName) continue;
+    std::string limited = node->parent()->path().substr(kQuotaRoot.size());
+    quota_recount(limited);
+    quotas_.add(limited);
   }
 }
 
