@@ -188,7 +188,8 @@ void WireClient::prepare_session() {
 }
 
 void WireClient::on_chroot_checked(ZkReply reply) {
-  if (reply.error == ZkError::connection_loss) return;  // prepared again after the reconnect
+  // Lost: prepared again after the reconnect; or closed meanwhile.
+  if (state_ != State::preparing || reply.error == ZkError::connection_loss) return;
   if (reply.ok()) {
     chroot_ready_ = true;
     enter_connected();
@@ -200,7 +201,7 @@ void WireClient::on_chroot_checked(ZkReply reply) {
     bool last = at == std::string::npos;
     submit_internal(
         ZkRequest::create(chroot.substr(0, at), std::nullopt), [this, last](ZkReply made) {
-          if (made.error == ZkError::connection_loss || !last) return;
+          if (state_ != State::preparing || made.error == ZkError::connection_loss || !last) return;
           if (made.ok() || made.error == ZkError::node_exists) {
             chroot_ready_ = true;
             enter_connected();

@@ -216,6 +216,30 @@ TEST_CASE("a chroot that cannot be made ends the start with its reason") {
   CHECK(fixture.server.requests.at(0) == "1 exists");
 }
 
+TEST_CASE("who is closed while the chroot is looked for hears of no session") {
+  Fixture fixture;
+  int32_t asked = 0;
+  fixture.server.answer = [&](int, int32_t xid, OpCode op) -> std::string {
+    if (op == OpCode::exists) {
+      asked = xid;
+      return "";
+    }
+    return reply(asked, ZkError::ok, std::string(68, '\0')) + reply(xid, ZkError::ok);
+  };
+  WireClientOptions options;
+  options.servers.servers = {{"10.0.0.1", 2181}};
+  options.servers.chroot = "/k";
+  WireClient client(fixture.world, options);
+  client.add_listener(&fixture);
+  client.start([](Result<void>) { FAIL("closed before"); });
+  REQUIRE(fixture.simulator.run_until([&] { return asked != 0; }, 20'000'000'000));
+  std::optional<bool> gone;
+  client.close(2000, [&](bool is_gone) { gone = is_gone; });
+  REQUIRE(fixture.simulator.run_until([&] { return gone.has_value(); }, 20'000'000'000));
+  CHECK(*gone);
+  CHECK(fixture.events.empty());
+}
+
 TEST_CASE("a session that ended fails what waits, and a new one begins") {
   Fixture fixture;
   REQUIRE(fixture.start().empty());
