@@ -226,6 +226,8 @@ void ControlPlane::Impl::make_parts() {
       *client, options.broker_id, [this] { return world.loop.wall_ms(); },
       [this](const std::string& type, const std::string& name, const ConfigMap& config) {
         host.on_config(type, name, config);
+        if (type == "topics" && prefers_availability(config).value_or(false))
+          controller->on_unclean_topic(name);
       });
   ControllerOptions controller_options;
   controller_options.broker_id = options.broker_id;
@@ -417,6 +419,10 @@ void ControlPlane::read_config(const std::string& entity_type, const std::string
                                Fn<void(Result<ConfigMap>)> done) {
   impl_->configs->read(entity_type, name, std::move(done));
 }
+void ControlPlane::set_unclean_election(bool enabled) {
+  impl_->controller->set_unclean_election(enabled);
+}
+
 void ControlPlane::write_config(const std::string& entity_type, const std::string& name,
                                 ConfigMap config, Fn<void(Result<void>)> done) {
   impl_->configs->write(entity_type, name, config, std::move(done));

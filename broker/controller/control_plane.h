@@ -114,6 +114,8 @@ class ControlPlane {
   void read_config(const std::string& entity_type, const std::string& name,
                    Fn<void(Result<ConfigMap>)> done);
   ConfigStore& configs();  // after open; config_store.h
+  // The default of unclean.leader.election.enable, when on_config changed it.
+  void set_unclean_election(bool enabled);
   // Replaces an entity's config (guarded by /controller), then leaves the change notification.
   void write_config(const std::string& entity_type, const std::string& name, ConfigMap config,
                     Fn<void(Result<void>)> done);

@@ -129,6 +129,8 @@ void Controller::handle(const Event& event) {
       return on_election_node();
     case EventKind::reassign_node:
       return on_reassign_node();
+    case EventKind::unclean_enabled:
+      return on_unclean_enabled(event.topic);
     case EventKind::call:
       current_ = event.call;
       return event.call->run();

@@ -13,6 +13,8 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,7 +30,7 @@ struct ControllerOptions {
   int32_t broker_id = 0;
   std::string inter_broker_listener = "PLAINTEXT";
   bool delete_topic_enable = true;
-  bool unclean_leader_election = false;
+  bool unclean_leader_election = false;  // of topics without a word of their own
 };
 
 // What a core may not have: time, chance, a log.
@@ -37,6 +39,9 @@ struct ControllerEnvironment {
   Fn<kmsg::Uuid()> new_topic_id;
   Fn<void(const std::string& line)> note;  // state transitions and troubles, one line each
 };
+
+// A topic's own unclean.leader.election.enable; nothing when it has none. What is no boolean is no.
+std::optional<bool> prefers_availability(const ConfigMap& topic_config);
 
 class Controller final : public ZkListener {
  public:
@@ -56,6 +61,11 @@ class Controller final : public ZkListener {
   const ControllerState& state() const { return state_; }
   bool idle() const { return !busy_ && queue_.empty(); }
   void check_invariants() const;
+
+  // Configs that changed: the default of unclean.leader.election.enable, or that a topic's own has
+  // it on. Partitions that waited for a replica of their ISR get a leader now.
+  void set_unclean_election(bool enabled);
+  void on_unclean_topic(const std::string& topic);
 
   // --- what others ask of the active controller (calls.cc, reassignment.cc). Each `done` comes
   // once, when its turn in the queue has come and its writes are made; not_controller, when this is
@@ -87,9 +97,10 @@ class Controller final : public ZkListener {
     log_dir_event,       //
     leader_and_isr_answer,
     stop_replica_answer,
-    election_node,  // /admin/preferred_replica_election of old tools
-    reassign_node,  // /admin/reassign_partitions of old tools
-    call,           // elect() and its like
+    election_node,    // /admin/preferred_replica_election of old tools
+    reassign_node,    // /admin/reassign_partitions of old tools
+    unclean_enabled,  // for one topic, or for all
+    call,             // elect() and its like
   };
   // What somebody waits for. refuse() comes instead of the end of run(), when this controller is
   // none (any more).
@@ -149,6 +160,9 @@ class Controller final : public ZkListener {
   void on_initialized(std::vector<TopicPartition> tps, std::vector<PartitionState> states,
                       size_t first_state, Replies replies, Next next);
   void elect_leaders(std::vector<TopicPartition> tps, Next next);
+  void read_unclean(std::set<std::string> topics, Fn<void(std::set<std::string>)> next);
+  bool has_live_isr(const TopicPartition& tp) const;
+  void on_unclean_enabled(const std::string& topic);
   void elect_by(std::vector<TopicPartition> tps, Change change,
                 Fn<void(std::vector<TopicPartition>)> next);
   void bring_online(std::vector<TopicPartition> tps, Next next);

@@ -80,6 +80,79 @@ TEST_CASE("an unclean election takes whoever lives, on demand alone") {
   CHECK(state_of(scene, "t", 0).find("leader_recovery_state") != std::string::npos);
 }
 
+// t-0 has replicas 1 and 2, its ISR is broker 1 alone, and broker 1 is gone.
+struct WithoutIsr : Scene {
+  Controller& controller;
+  explicit WithoutIsr(const ConfigMap& own, ControllerOptions options = {})
+      : Scene({1, 2}), controller(start(2, options)) {
+    create_topic("t", kTwoReplicas);
+    set_config(own);
+    zk.apply(ZkRequest::set(
+        zpath::partition_state("t", 0),
+        R"({"controller_epoch":1,"leader":1,"version":1,"leader_epoch":0,"isr":[1]})"));
+    zk.apply(ZkRequest::create(std::string(zpath::kIsrChanges) + "/isr_change_0",
+                               R"({"version":1,"partitions":[{"topic":"t","partition":0}]})"));
+    run();
+    zk.expire(*sessions.at(1));
+    run();
+  }
+  void set_config(const ConfigMap& own) {
+    zk.apply(ZkRequest::set(zpath::config("topics", "t"), encode_config(own)));
+  }
+  int32_t leader() const { return controller.state().find({"t", 0})->state->leader; }
+};
+
+TEST_CASE("a topic's own word on unclean elections counts, before the broker's default") {
+  const char* kKey = "unclean.leader.election.enable";
+  CHECK(WithoutIsr({}).leader() == kNoLeader);
+  CHECK(WithoutIsr({{kKey, "false"}}).leader() == kNoLeader);
+  CHECK(WithoutIsr({{kKey, "maybe"}}).leader() == kNoLeader);
+  CHECK(WithoutIsr({{kKey, "True"}}).leader() == 2);
+  ControllerOptions available{.unclean_leader_election = true};
+  CHECK(WithoutIsr({}, available).leader() == 2);
+  CHECK(WithoutIsr({{kKey, "false"}}, available).leader() == kNoLeader);
+}
+
+TEST_CASE("unclean elections turned on, for a topic or for all, elect where nobody leads") {
+  const ConfigMap kOn = {{"unclean.leader.election.enable", "true"}};
+  WithoutIsr topic({});
+  topic.controller.on_unclean_topic("t");  // its znode says otherwise, and that counts
+  topic.run();
+  CHECK(topic.leader() == kNoLeader);
+  topic.set_config(kOn);
+  topic.controller.on_unclean_topic("u");
+  topic.run();
+  CHECK(topic.leader() == kNoLeader);
+  topic.take_lines();
+  topic.controller.on_unclean_topic("t");
+  topic.run();
+  CHECK(topic.leader() == 2);
+  CHECK(state_of(topic, "t", 0).find("leader_recovery_state") != std::string::npos);
+  CHECK(topic.take_lines() ==
+        Lines{"leader_and_isr 2 t-0:2e2", "update_metadata 2 brokers 2 t-0:2"});
+
+  WithoutIsr all({});
+  all.controller.set_unclean_election(false);
+  all.run();
+  CHECK(all.leader() == kNoLeader);
+  all.controller.set_unclean_election(true);
+  all.run();
+  CHECK(all.leader() == 2);
+}
+
+TEST_CASE("a config that cannot be read prefers records to availability") {
+  WithoutIsr scene({}, {.unclean_leader_election = true});
+  CHECK(scene.leader() == 2);
+  WithoutIsr odd({});
+  odd.zk.apply(ZkRequest::set(zpath::config("topics", "t"), "not json"));
+  odd.notes.clear();
+  odd.controller.set_unclean_election(true);
+  odd.run();
+  CHECK(odd.leader() == kNoLeader);
+  REQUIRE(odd.notes.size() == 1);
+  CHECK(odd.notes[0].find("config not read") != std::string::npos);
+}
+
 TEST_CASE("who is no controller says so, also to those who wait when it ceases to be it") {
   Scene scene({1, 2});
   scene.start(1);

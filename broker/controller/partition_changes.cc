@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "broker/controller/controller.h"
 #include "common/base/check.h"
@@ -17,6 +18,14 @@ std::vector<int32_t> without(std::vector<int32_t> list, int32_t id) {
 }
 
 }  // namespace
+
+std::optional<bool> prefers_availability(const ConfigMap& topic_config) {
+  auto found = topic_config.find("unclean.leader.election.enable");
+  if (found == topic_config.end()) return std::nullopt;
+  constexpr std::string_view kTrue = "true";
+  return std::equal(found->second.begin(), found->second.end(), kTrue.begin(), kTrue.end(),
+                    [](char a, char b) { return (a | 0x20) == b; });
+}
 
 // The reply of each operation, as if it had stood alone. Not reached when the controller was fenced
 // or its session is gone: it has resigned then, or is about to be stopped.
@@ -185,13 +194,68 @@ std::optional<PartitionState> Controller::elected(const TopicPartition& tp,
   return std::nullopt;
 }
 
+bool Controller::has_live_isr(const TopicPartition& tp) const {
+  const std::vector<int32_t>& isr = state_.find(tp)->state->isr;
+  return std::any_of(isr.begin(), isr.end(), [&](int32_t id) { return state_.online(id, tp); });
+}
+
+// Which of these topics prefer availability, as their configs stand now. One whose config cannot be
+// read is left out: it loses no records by that.
+void Controller::read_unclean(std::set<std::string> topics, Fn<void(std::set<std::string>)> next) {
+  if (topics.empty()) return next({});
+  std::vector<ZkRequest> reads;
+  for (const std::string& topic : topics)
+    reads.push_back(ZkRequest::get(zpath::config("topics", topic)));
+  zk_.submit_all(
+      std::move(reads),
+      guard([this, topics = std::move(topics), next = std::move(next)](Replies replies) mutable {
+        std::set<std::string> unclean;
+        auto reply = replies.begin();
+        for (const std::string& topic : topics) {
+          const ZkReply& read = *reply++;
+          if (read.error == ZkError::session_expired) return;
+          auto config =
+              read.ok() ? decode_config(read.data.value_or("")) : Result<ConfigMap>(ConfigMap{});
+          bool known = config && (read.ok() || read.error == ZkError::no_node);
+          if (!known)
+            environment_.note(fmt::format("no unclean election: config not read topic={}", topic));
+          else if (prefers_availability(*config).value_or(options_.unclean_leader_election))
+            unclean.insert(topic);
+        }
+        next(std::move(unclean));
+      }));
+}
+
+// A topic's own config is asked for where no replica of the ISR lives, and nowhere else.
 void Controller::elect_leaders(std::vector<TopicPartition> tps, Next next) {
-  elect_by(
-      std::move(tps),
-      [this](const TopicPartition& tp, const PartitionState& from) {
-        return elected(tp, from, options_.unclean_leader_election);
-      },
-      [next = std::move(next)](std::vector<TopicPartition>) mutable { next(); });
+  std::set<std::string> topics;
+  for (const TopicPartition& tp : tps)
+    if (!has_live_isr(tp)) topics.insert(tp.topic);
+  read_unclean(std::move(topics), [this, tps = std::move(tps),
+                                   next = std::move(next)](std::set<std::string> unclean) mutable {
+    elect_by(
+        std::move(tps),
+        [this, unclean = std::move(unclean)](const TopicPartition& tp, const PartitionState& from) {
+          return elected(tp, from, unclean.contains(tp.topic));
+        },
+        [next = std::move(next)](std::vector<TopicPartition>) mutable { next(); });
+  });
+}
+
+void Controller::set_unclean_election(bool enabled) {
+  bool was_enabled = std::exchange(options_.unclean_leader_election, enabled);
+  if (enabled && !was_enabled && active()) enqueue({.kind = EventKind::unclean_enabled});
+}
+
+void Controller::on_unclean_topic(const std::string& topic) {
+  if (active()) enqueue({.kind = EventKind::unclean_enabled, .topic = topic});
+}
+
+void Controller::on_unclean_enabled(const std::string& topic) {
+  std::vector<TopicPartition> tps = leaderless();
+  if (!topic.empty())
+    std::erase_if(tps, [&](const TopicPartition& tp) { return tp.topic != topic; });
+  bring_online(std::move(tps), [this] { finish(); });
 }
 
 // Writes what `change` decides and tells all brokers; `next` gets the partitions that have it.

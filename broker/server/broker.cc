@@ -293,6 +293,7 @@ void Broker::on_config(const std::string& entity_type, const std::string& name,
 // Parts that look at the settings when they need one see the new ones from now on; logs are told.
 void Broker::on_broker_config() {
   config_ = with_dynamic(file_config_, dynamic_);
+  control_->set_unclean_election(config_.unclean_leader_election_enable);
   if (!logs_) return;
   logs_->for_each([this](PartitionLog& log) {
     log.set_config(log_config_for(log.tp().topic));
