@@ -15,6 +15,7 @@ struct HttpServer::Client {
   // Of the request that is served.
   bool busy = false;      // from its head until its answer is given
   bool replying = false;  // the next request waits until this reply is taken
+  uint64_t unsent = 0;    // of it, when the timer was set
   bool head_only = false;
   bool keep = false;
   std::unique_ptr<HttpBody> body;
@@ -114,7 +115,7 @@ void HttpServer::accept(std::unique_ptr<rt::Connection> connection) {
   Client& client = *owned;
   client.id = next_id_++;
   client.connection = std::move(connection);
-  client.timeout = world_.loop.make_timer([this, &client] { drop(client); });
+  client.timeout = world_.loop.make_timer([this, &client] { on_timeout(client); });
   client.timeout->arm_at(after_ms(world_.loop.now(), limits_.request_timeout_ms));
   client.connection->on_drained([this, &client] {
     client.replying = false;
@@ -281,11 +282,20 @@ void HttpServer::reply(Client& client, HttpResponse response) {
   if (response.file && response.file->length != 0 && !client.head_only)
     pieces.emplace_back(std::move(*response.file));
   client.connection->send(std::move(pieces));
+  client.unsent = client.connection->unsent_bytes();
   if (client.keep) return;
   // The pending read ends when the reply has been taken, or the timer does it.
   client.closing = true;
   client.connection->close_after_send();
   if (client.input_ended) read_more(client);
+}
+
+// A large reply may take long, as long as some of it is taken.
+void HttpServer::on_timeout(Client& client) {
+  uint64_t unsent = client.connection->unsent_bytes();
+  if (!client.replying || unsent == 0 || unsent >= client.unsent) return drop(client);
+  client.unsent = unsent;
+  client.timeout->arm_at(after_ms(world_.loop.now(), limits_.reply_timeout_ms));
 }
 
 void HttpServer::drop(Client& client) { clients_.erase(client.id); }

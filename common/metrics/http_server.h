@@ -46,7 +46,7 @@ struct HttpLimits {
   size_t max_head_bytes = 8 << 10;
   size_t max_connections = 64;
   int64_t request_timeout_ms = 10'000;  // from the first wait for a head to its end
-  int64_t reply_timeout_ms = 30'000;    // for the client to take a reply
+  int64_t reply_timeout_ms = 30'000;    // for the client to take some more of a reply
 };
 
 class HttpServer {
@@ -84,6 +84,7 @@ class HttpServer {
   void feed_body(Client& client);
   Reply reply_of(Client& client);
   void reply(Client& client, HttpResponse response);
+  void on_timeout(Client& client);
   void drop(Client& client);
   Route* find_route(const std::string& path);
 

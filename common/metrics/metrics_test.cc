@@ -27,7 +27,7 @@ constexpr Row kLatency{"updatelatency", "updatelatency", Type::histogram, "ms", 
 
 // A client that sends raw text and collects what comes back.
 struct Raw {
-  Raw(rt::World world, rt::Endpoint to, std::string request) : text(std::move(request)) {
+  Raw(rt::World in, rt::Endpoint to, std::string request) : world(in), text(std::move(request)) {
     attempt = world.net.connect(to, [this](Result<std::unique_ptr<rt::Connection>> c) {
       if (!c) {
         ended = true;
@@ -45,15 +45,18 @@ struct Raw {
         return;
       }
       received += as_text(buffer.bytes().first(*got));
-      next();
+      if (!pause) return next();
+      pause->arm_at(after_ms(world.loop.now(), 10));
     });
   }
+  rt::World world;
   std::string text;
   std::unique_ptr<rt::Net::Attempt> attempt;
   std::unique_ptr<rt::Connection> connection;
   Buffer buffer{512};
   std::string received;
   bool ended = false;
+  std::unique_ptr<rt::Timer> pause;  // between two reads, when there is one
 };
 
 struct Fixture {
@@ -184,6 +187,24 @@ TEST_CASE("too many connections are turned away, and room comes back") {
   waiting.clear();
   f.sim.run_for(kSecond);
   CHECK(status_of(f.ask("GET /metrics HTTP/1.0\r\n\r\n")) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("a client may take a large reply slowly, but must take some") {
+  Fixture f(HttpLimits{.reply_timeout_ms = 100});
+  std::string page(4 << 20, 'p');
+  f.server.route("/big", [&](const HttpRequest&) { return HttpResponse{200, "text/plain", page}; });
+  Raw raw(*f.client, {"s", 8080}, "GET /big HTTP/1.0\r\n\r\n");
+  raw.pause = f.client->loop.make_timer([&] { raw.next(); });
+  raw.buffer = Buffer(64 << 10);
+  f.sim.run_until([&] { return raw.ended; }, 60 * kSecond);
+  CHECK(raw.received.ends_with("p"));
+  CHECK(raw.received.size() > page.size());
+  f.sim.run_until([&] { return f.server.connections() == 0; }, kSecond);
+  Raw idle(*f.client, {"s", 8080}, "GET /big HTTP/1.0\r\n\r\n");
+  idle.pause = f.client->loop.make_timer([] {});  // reads once and no more
+  f.sim.run_until([&] { return f.server.connections() == 1; }, kSecond);
+  f.sim.run_until([&] { return f.server.connections() == 0; }, 60 * kSecond);
+  CHECK(f.server.connections() == 0);
 }
 
 TEST_CASE("any bytes: an answer or a close, and the server serves on") {
