@@ -309,6 +309,27 @@ TEST_CASE("figures of a connection, and the words that clear them") {
   CHECK(stats.write_bytes.at("top").count == 0);  // stays listed
 }
 
+TEST_CASE("a clock that was set back gives no id of a living session out again") {
+  constexpr int64_t kClock = 0x3de7f1;
+  CoreOptions options;
+  DataTree tree(options);
+  Txn known;
+  known.header = {first_session_id(1, kClock), 0, 1, 1, OpCode::create_session};
+  known.body = CreateSessionTxn{10000};
+  tree.replay(std::move(known));
+  Instant now{ms_to_ns(1000)};
+  Pipeline pipeline(tree, options, kClock, now);
+  pipeline.on_open(1, "127.0.0.1", now);
+  wire::Writer connect;
+  connect.i32(0);
+  connect.i64(0);
+  connect.i32(10000);
+  connect.i64(0);
+  connect.i32(-1);
+  pipeline.on_frame(1, connect.bytes(), now, 1);
+  CHECK(pipeline.session_of(1) == first_session_id(1, kClock) + 1);
+}
+
 TEST_CASE("writes are counted by namespace when they are done, under names of a sensible length") {
   Service s;
   s.connect(1);

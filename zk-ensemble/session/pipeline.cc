@@ -152,7 +152,8 @@ void Pipeline::handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall
   waiting.type = OpCode::create_session;
   waiting.asked = now;
   if (session == 0) {
-    while (!usable_session_id(next_session_id_)) ++next_session_id_;
+    // A clock that was set back gives ids out again; some may live.
+    while (!usable_session_id(next_session_id_) || tracker_.known(next_session_id_)) ++next_session_id_;
     session = next_session_id_++;
     tracker_.track(session, conn.info.timeout_ms, now);
     tracker_.set_owner(session, kHere);

@@ -33,7 +33,9 @@ TEST_CASE("sessions die in ticks") {
   CHECK(tracker.next_expiry() == at_ms(4000));
   CHECK(tracker.expire(at_ms(3999)).empty());
   CHECK(tracker.touch(7, 3000, at_ms(1500)));  // 5000
-  CHECK(tracker.touch(7, 1000, at_ms(1500)));  // never nearer
+  CHECK(tracker.touch(7, 1000, at_ms(1500)));  // 3000: who comes back may ask for less
+  CHECK(tracker.next_expiry() == at_ms(3000));
+  CHECK(tracker.touch(7, 3000, at_ms(1500)));
   CHECK(tracker.expire(at_ms(4000)).empty());
   tracker.check_invariants();
   CHECK(tracker.expire(at_ms(5000)) == std::vector<int64_t>{7});

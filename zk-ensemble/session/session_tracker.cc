@@ -24,7 +24,7 @@ bool SessionTracker::touch(int64_t session, int64_t timeout_ms, Instant now) {
   timeout_ms = std::max<int64_t>(timeout_ms, 0);
   entry.timeout_ms = timeout_ms;
   int64_t deadline_ms = bucket_of(now.ms() + timeout_ms);
-  if (deadline_ms <= entry.deadline_ms) return true;
+  if (deadline_ms == entry.deadline_ms) return true;
   leave_bucket(session, entry);
   entry.deadline_ms = deadline_ms;
   buckets_[deadline_ms].insert(session);

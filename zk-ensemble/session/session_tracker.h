@@ -28,7 +28,7 @@ class SessionTracker {
 
   // Adds the session, or touches it with the new timeout. False when it was known.
   bool track(int64_t session, int64_t timeout_ms, Instant now);
-  // False: unknown or closing. A touch never brings a deadline nearer.
+  // False: unknown or closing. With a shorter timeout the deadline comes nearer.
   bool touch(int64_t session, int64_t timeout_ms, Instant now);
   void set_closing(int64_t session);
   void remove(int64_t session);
