@@ -255,6 +255,11 @@ void Server::flush() {
 
 void Server::on_durable(int64_t zxid) {
   if (failed_) return;
+  if (log_->stats().slow_syncs != slow_syncs_logged_) {
+    slow_syncs_logged_ = log_->stats().slow_syncs;
+    log::warn(kLog, "a sync of the log took long, and every write with it; see fsync.warningthresholdms", "ms={}",
+              log_->stats().sync_ns_last / 1'000'000);
+  }
   pipeline_->on_durable(zxid, world_.loop.now(), world_.loop.wall_ms());
   if (tree_->digest_mismatches() != mismatches_logged_) {
     mismatches_logged_ = tree_->digest_mismatches();

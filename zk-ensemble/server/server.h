@@ -132,6 +132,7 @@ class Server final : private ClientPort::Host, private AdminServer::Host {
   std::shared_ptr<Restore> restore_;
   bool paused_ = false;  // nothing is proposed: what was restored becomes the state
   int64_t mismatches_logged_ = 0;
+  uint64_t slow_syncs_logged_ = 0;
   bool flush_posted_ = false;
   bool failed_ = false;
   Fn<void()> shutdown_done_;
