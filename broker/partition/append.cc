@@ -12,6 +12,19 @@ using kmsg::ErrorCode;
 
 namespace {
 constexpr log::Room kLog{"broker.partition"};
+
+// Is it a batch of a transaction that is not open here? None can be known to a coordinator, and the
+// stable offset would wait for its end for ever.
+bool opens_transaction(const PartitionLog& log, Bytes set) {
+  auto first = BatchCursor(set).next();
+  if (!first || first->magic != kMagicV2) return false;
+  BatchView batch(first->bytes);
+  if (!batch.transactional() || !batch.has_producer_id()) return false;
+  const auto& producers = log.producers().producers();
+  auto known = producers.find(batch.producer_id());
+  return known == producers.end() || known->second.txn_first_offset < 0 ||
+         known->second.producer_epoch != batch.producer_epoch();
+}
 }  // namespace
 
 // Waits until each of its partitions has what acks demands: the high watermark above the last
@@ -97,6 +110,9 @@ void ReplicaManager::append_one(AppendCall& call, size_t i, size_t* open_budget,
   auto [partition, error] = leader_of(target.tp.topic, target.tp.partition);
   if (call.origin == Origin::client && !is_known(target.tp.topic, target.tp.partition))
     error = ErrorCode::unknown_topic_or_partition;
+  if (error == ErrorCode::none && call.origin == Origin::client &&
+      opens_transaction(*partition->log(), target.records))
+    error = ErrorCode::invalid_producer_id_mapping;
   if (error == ErrorCode::none && call.acks == -1 && !partition->has_min_isr())
     error = ErrorCode::not_enough_replicas;
   if (error != ErrorCode::none) {

@@ -35,6 +35,37 @@ TEST_CASE("who may append") {
   CHECK(host.append_error(0) == ErrorCode::not_leader_or_follower);
 }
 
+TEST_CASE("a client opens no transaction: no coordinator would ever end it") {
+  Host host;
+  host.know(1);
+  host.lead(0);
+  auto of_transaction = [](int32_t sequence, int16_t epoch) {
+    BatchBuilder builder({.producer_id = 7,
+                          .producer_epoch = epoch,
+                          .base_sequence = sequence,
+                          .transactional = true});
+    builder.append(1, std::nullopt, as_bytes("v"));
+    return builder.finish();
+  };
+  PartitionLog& log = *host.replicas->find("t", 0)->log();
+  std::vector<AppendOutcome> outcomes;
+  Buffer set = of_transaction(0, 0);
+  host.append_sets({{0, &set}}, outcomes);
+  CHECK(outcomes.at(0).error == ErrorCode::invalid_producer_id_mapping);
+  CHECK(log.leo() == 0);
+  CHECK(host.append_error(0) == ErrorCode::none);
+  CHECK(log.lso() == 1);
+  // One that is open in what another broker has written goes on.
+  set = of_transaction(0, 0);
+  REQUIRE(log.append_as_leader(set.mutable_bytes(), 0).refusal == Refusal::none);
+  set = of_transaction(1, 0);
+  host.append_sets({{0, &set}}, outcomes);
+  CHECK(outcomes.at(0).error == ErrorCode::none);
+  set = of_transaction(0, 1);
+  host.append_sets({{0, &set}}, outcomes);
+  CHECK(outcomes.at(0).error == ErrorCode::invalid_producer_id_mapping);
+}
+
 TEST_CASE("acks=all waits for the in-sync replicas, its time, or the end of the leadership") {
   Host host;
   host.know(1);

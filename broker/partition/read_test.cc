@@ -137,7 +137,7 @@ TEST_CASE("readers of committed records stop at an open transaction") {
                             CHECK(outcomes.at(0).error == ErrorCode::none);
                           });
   };
-  put(bytes, Origin::client);
+  put(bytes, Origin::coordinator);  // as another broker left it
   ReadParams committed = host.wait_for(0, 0);
   committed.read_committed = true;
   ReadOutcome out = host.read_now(host.target(0, 0), committed);
