@@ -42,6 +42,7 @@ class BatchBuilder {
   // At an explicit offset >= base_offset; offsets must grow.
   void append_at(int64_t offset, int64_t timestamp, std::optional<Bytes> key,
                  std::optional<Bytes> value, std::span<const HeaderIn> headers = {});
+  compress::Codec codec() const { return options_.codec; }
   int32_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
   size_t size_estimate() const { return kBatchHeaderSize + records_.size(); }

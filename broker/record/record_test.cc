@@ -455,6 +455,7 @@ TEST_CASE(
   cases.push_back({simple_batch(100, compress::Codec::gzip), {}});
   cases.push_back(
       {simple_batch(100, compress::Codec::zstd), {.target_codec = compress::Codec::lz4}});
+  cases.push_back({simple_batch(100), {.target_codec = compress::Codec::gzip}});
   cases.push_back({wrapper(compress::Codec::gzip), {}});
   cases.push_back({simple_batch(100, compress::Codec::lz4),
                    {.timestamp_type = TimestampType::log_append_time}});
@@ -483,6 +484,17 @@ TEST_CASE(
     CHECK(later.log_append_time_ms == whole.log_append_time_ms);
     CHECK(later.record_count == whole.record_count);
   }
+  // Compressing counts for more than opening, and is taken from what there is for others.
+  Buffer rebuilt = simple_batch(100);
+  size_t size = rebuilt.size();
+  ValidateRules rules{.target_codec = compress::Codec::zstd};
+  ValidateInput input{.open_max_bytes = 4 * size};
+  CHECK(validate_and_assign(rebuilt.mutable_bytes(), rules, input).unfinished);
+  input.open_max_bytes = 16 * size;
+  auto done = validate_and_assign(rebuilt.mutable_bytes(), rules, input);
+  CHECK(done.refusal == Refusal::none);
+  CHECK_FALSE(done.unfinished);
+  CHECK(done.opened_bytes == 16 * size);
   // What lies as it came is not counted.
   Buffer plain = simple_batch(100);
   CHECK_FALSE(validate_and_assign(plain.mutable_bytes(), {}, {.open_max_bytes = 0}).unfinished);

@@ -48,7 +48,9 @@ struct ValidateInput {
   int64_t now_wall_ms = 0;
   std::string_view topic_partition;                // "topic-0", for messages
   compress::Decompressor* decompressor = nullptr;  // whose memory is used; null: one for this call
-  size_t open_max_bytes = SIZE_MAX;  // a set that decompresses to more is left `unfinished`
+  // A set that decompresses to more, or whose records take as long to be written anew, is left
+  // `unfinished`.
+  size_t open_max_bytes = SIZE_MAX;
 };
 
 struct Validated {
@@ -68,9 +70,9 @@ struct Validated {
   int64_t log_append_time_ms = -1;
   int64_t record_count = 0;
   bool converted = false;  // records were written anew: another format or codec
-  // It opens to more than open_max_bytes: nothing was decided, and nothing of the set changed.
+  // open_max_bytes do not suffice: nothing was decided, and nothing of the set changed.
   bool unfinished = false;
-  size_t opened_bytes = 0;  // what was decompressed for this
+  size_t opened_bytes = 0;  // what was decompressed for this, or what writing anew counts as
 };
 
 // Checks that do not need a log, made when a Produce request arrives: exactly one v2 batch from
