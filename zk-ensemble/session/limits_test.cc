@@ -202,7 +202,7 @@ TEST_CASE("containers go one by one once they have lost their children") {
   Service s({}, core);
   s.connect(1);
   s.take(1);
-  for (const char* path : {"/c1", "/c2"}) {
+  for (const char* path : {"/c1", "/c2", "/c3"}) {
     s.request(1, 1, OpCode::create_container, create_body(path, "", 4));
     s.request(1, 2, OpCode::create, create_body(std::string(path) + "/child"));
     s.request(1, 3, OpCode::remove, path_version_body(std::string(path) + "/child", -1));
@@ -227,6 +227,11 @@ TEST_CASE("containers go one by one once they have lost their children") {
   CHECK(tick(62000) == before - 1);
   CHECK(tick(62500) == before - 1);
   CHECK(tick(63000) == before - 2);
+  // An acknowledged write since then: the node is another one.
+  s.request(1, 5, OpCode::remove, path_version_body("/c3", -1));
+  s.request(1, 6, OpCode::create, create_body("/c3"));
+  CHECK(tick(64000) == before - 2);
+  CHECK(s.tree.find("/c3") != nullptr);
   CHECK(s.tree.find("/c1") == nullptr);
   CHECK(s.tree.find("/c2") == nullptr);
   CHECK(s.tree.find("/unused") != nullptr);

@@ -376,7 +376,8 @@ void Pipeline::reap_containers(Instant now, int64_t wall_ms) {
     std::vector<std::string> due = tree_.expired_containers(wall_ms);
     to_reap_.assign(due.begin(), due.end());
   } else {
-    propose(preparer_.prepare_delete_container(to_reap_.front(), wall_ms), 0);
+    // Meanwhile it may have been used again, or replaced by another node.
+    if (auto txn = preparer_.prepare_delete_container(to_reap_.front(), wall_ms)) propose(std::move(*txn), 0);
     to_reap_.pop_front();
   }
   int64_t spacing_ms =

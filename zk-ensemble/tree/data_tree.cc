@@ -267,20 +267,27 @@ std::vector<int64_t> DataTree::sessions_with_ephemerals() const {
   return sessions;
 }
 
+bool DataTree::is_due(const StatPersisted& stat, int32_t children, int64_t wall_ms) const {
+  if (children != 0) return false;
+  int64_t age_ms = wall_ms - stat.mtime;
+  switch (owner_kind(stat.ephemeral_owner, options_)) {
+    case OwnerKind::container:
+      return stat.cversion > 0 || (options_.container_max_never_used_ms > 0 &&
+                                   age_ms > options_.container_max_never_used_ms);
+    case OwnerKind::ttl:
+      return age_ms > ttl_of(stat.ephemeral_owner);
+    case OwnerKind::none:
+    case OwnerKind::session:
+      return false;
+  }
+  return false;
+}
+
 std::vector<std::string> DataTree::expired_containers(int64_t wall_ms) const {
   std::vector<std::string> paths;
-  for (const Node* node : containers_) {
-    if (node->children() != 0) continue;
-    bool never_used_too_long =
-        options_.container_max_never_used_ms > 0 &&
-        wall_ms - node->persisted().mtime > options_.container_max_never_used_ms;
-    if (node->persisted().cversion > 0 || never_used_too_long) paths.push_back(node->path());
-  }
-  for (const Node* node : ttls_) {
-    if (node->children() == 0 &&
-        wall_ms - node->persisted().mtime > ttl_of(node->persisted().ephemeral_owner))
-      paths.push_back(node->path());
-  }
+  for (const NodeSet* nodes : {&containers_, &ttls_})
+    for (const Node* node : *nodes)
+      if (is_due(node->persisted(), node->children(), wall_ms)) paths.push_back(node->path());
   return paths;
 }
 

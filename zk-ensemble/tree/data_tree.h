@@ -82,7 +82,9 @@ class DataTree {
   uint64_t digest() const { return digest_; }
   const QuotaTrie& quotas() const { return quotas_; }
   const CoreOptions& options() const { return options_; }
-  // Containers that had children and lost them, and TTL nodes past their time, oldest first.
+  // True for a container that had children and lost them, and for a TTL node past its time.
+  bool is_due(const StatPersisted& stat, int32_t children, int64_t wall_ms) const;
+  // All that are, oldest first, containers before TTL nodes.
   std::vector<std::string> expired_containers(int64_t wall_ms) const;
 
   // --- figures

@@ -146,9 +146,24 @@ TEST_CASE("containers and TTL nodes") {
   CHECK(h.tree.expired_containers(10000).empty());
   h.run(OpCode::remove, path_version_body("/c/x", -1));
   CHECK(h.tree.expired_containers(10000) == std::vector<std::string>{"/c"});
-  h.held.push_back(h.preparer.prepare_delete_container("/c", 1));
+  // Used again since it was found due, or replaced; the write may still be on its way.
+  h.wall_ms = 10501;
+  h.prepare(OpCode::set_data, set_data_body("/t", "x"));
+  CHECK_FALSE(h.preparer.prepare_delete_container("/t", 10502));
+  h.apply();
+  CHECK_FALSE(h.preparer.prepare_delete_container("/t", 11001));
+  h.prepare(OpCode::create, create_body("/c/x"));
+  CHECK_FALSE(h.preparer.prepare_delete_container("/c", 11001));
+  h.prepare(OpCode::remove, path_version_body("/c/x", -1));
+  h.held.push_back(*h.preparer.prepare_delete_container("/c", 11001));
+  CHECK_FALSE(h.preparer.prepare_delete_container("/c", 11001));
+  h.prepare(OpCode::create, create_body("/c"));
+  CHECK_FALSE(h.preparer.prepare_delete_container("/c", 11001));
+  h.apply();
+  CHECK(h.stat("/c").czxid == h.tree.last_zxid());
+  h.held.push_back(*h.preparer.prepare_delete_container("/t", 11002));
   CHECK(h.apply() == ZkError::ok);
-  CHECK(h.tree.find("/c") == nullptr);
+  CHECK(h.tree.find("/t") == nullptr);
   h.tree.check_invariants();
 }
 

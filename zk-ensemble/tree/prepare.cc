@@ -261,7 +261,10 @@ Txn Preparer::prepare_close_session(int64_t session, int32_t cxid, int64_t wall_
   return finish(context, OpCode::close_session, std::move(body));
 }
 
-Txn Preparer::prepare_delete_container(std::string_view path, int64_t wall_ms) {
+std::optional<Txn> Preparer::prepare_delete_container(std::string_view path, int64_t wall_ms) {
+  ChangeRecord node;
+  if (!overlay_.lookup(path, node) || !tree_.is_due(node.stat, node.children, wall_ms))
+    return std::nullopt;
   Context context = begin(0, 0, nullptr, ZkError::ok, wall_ms);
   Op op;
   op.type = OpCode::delete_container;

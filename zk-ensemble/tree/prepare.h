@@ -36,8 +36,8 @@ class Preparer {
   std::optional<Txn> prepare(const WriteRequest& request, int64_t wall_ms);
   Txn prepare_create_session(int64_t session, int32_t cxid, int32_t timeout_ms, int64_t wall_ms);
   Txn prepare_close_session(int64_t session, int32_t cxid, int64_t wall_ms);
-  // For containers and TTL nodes; session and cxid 0.
-  Txn prepare_delete_container(std::string_view path, int64_t wall_ms);
+  // For containers and TTL nodes; session and cxid 0. Nothing when the node is not due any more.
+  std::optional<Txn> prepare_delete_container(std::string_view path, int64_t wall_ms);
 
   // `zxid` and all before it are applied.
   void applied(int64_t zxid) { overlay_.applied(zxid); }
