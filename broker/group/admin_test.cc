@@ -9,28 +9,12 @@ namespace {
 
 using kmsg::ErrorCode;
 
-const std::string kSubscription = from_hex("00000000000100036162630000000000");  // of "abc"
-
 struct Scene : Driver {
   Scene() : Driver(no_delay()) { topics = {{"abc", 2}, {"other", 1}}; }
-  static GroupConfig no_delay() {
-    GroupConfig config;
-    config.initial_rebalance_delay_ms = 0;
-    return config;
-  }
 
   kmsg::JoinGroupRequest join_of(const std::string& group,
                                  std::optional<std::string> instance = std::nullopt) const {
-    kmsg::JoinGroupRequest request;
-    request.group_id = group;
-    request.session_timeout_ms = 10'000;
-    request.rebalance_timeout_ms = 60'000;
-    request.group_instance_id = std::move(instance);
-    request.protocol_type = "consumer";
-    auto& protocol = request.protocols.emplace_back();
-    protocol.name = "range";
-    protocol.metadata = kSubscription;
-    return request;
+    return join_request(group, "", std::move(instance));
   }
   kmsg::JoinGroupResponse join_now(const std::string& group,
                                    std::optional<std::string> instance = std::nullopt) {
@@ -39,15 +23,10 @@ struct Scene : Driver {
     return joined;
   }
   kmsg::SyncGroupRequest sync_of(const std::string& group, const kmsg::JoinGroupResponse& joined) {
-    kmsg::SyncGroupRequest request;
-    request.group_id = group;
-    request.member_id = joined.member_id;
-    request.generation_id = joined.generation_id;
+    auto request =
+        sync_request(group, joined.member_id, joined.generation_id, {{joined.member_id, "mine"}});
     request.protocol_type = "consumer";
     request.protocol_name = "range";
-    auto& given = request.assignments.emplace_back();
-    given.member_id = joined.member_id;
-    given.assignment = "mine";
     return request;
   }
   ErrorCode sync_error(const kmsg::SyncGroupRequest& request) {
@@ -62,14 +41,8 @@ struct Scene : Driver {
   ErrorCode commit_of(const std::string& group, const std::string& topic, int64_t offset,
                       const std::string& member = "", int32_t generation = -1,
                       const std::string& metadata = "") {
-    kmsg::OffsetCommitRequest request;
-    request.group_id = group;
-    request.member_id = member;
-    request.generation_id_or_member_epoch = generation;
-    request.topics.emplace_back().name = topic;
-    auto& partition = request.topics[0].partitions.emplace_back();
-    partition.committed_offset = offset;
-    partition.committed_metadata = metadata;
+    auto request = commit_request(group, offset, member, generation, topic);
+    request.topics[0].partitions[0].committed_metadata = metadata;
     auto response = reply<kmsg::OffsetCommitResponse>(commit(request));
     return response.topics.at(0).partitions.at(0).error_code;
   }

@@ -8,55 +8,6 @@ namespace {
 
 using kmsg::ErrorCode;
 
-// ConsumerProtocolSubscription version 1 of one topic "abc", no user data, no owned partitions.
-const std::string kSubscription = from_hex(
-    "000100000001000361626300000000"
-    "00000000");
-
-kmsg::JoinGroupRequest join_request(const std::string& group, const std::string& member = "",
-                                    std::optional<std::string> instance = std::nullopt) {
-  kmsg::JoinGroupRequest request;
-  request.group_id = group;
-  request.session_timeout_ms = 10'000;
-  request.rebalance_timeout_ms = 60'000;
-  request.member_id = member;
-  request.group_instance_id = std::move(instance);
-  request.protocol_type = "consumer";
-  auto& protocol = request.protocols.emplace_back();
-  protocol.name = "range";
-  protocol.metadata = kSubscription;
-  return request;
-}
-
-kmsg::SyncGroupRequest sync_request(const std::string& group, const std::string& member,
-                                    int32_t generation,
-                                    const std::map<std::string, std::string>& assignments = {}) {
-  kmsg::SyncGroupRequest request;
-  request.group_id = group;
-  request.member_id = member;
-  request.generation_id = generation;
-  for (const auto& [id, assignment] : assignments) {
-    auto& given = request.assignments.emplace_back();
-    given.member_id = id;
-    given.assignment = assignment;
-  }
-  return request;
-}
-
-kmsg::OffsetCommitRequest commit_request(const std::string& group, int64_t offset,
-                                         const std::string& member = "", int32_t generation = -1) {
-  kmsg::OffsetCommitRequest request;
-  request.group_id = group;
-  request.member_id = member;
-  request.generation_id_or_member_epoch = generation;
-  auto& topic = request.topics.emplace_back();
-  topic.name = "abc";
-  auto& partition = topic.partitions.emplace_back();
-  partition.partition_index = 0;
-  partition.committed_offset = offset;
-  return request;
-}
-
 int64_t fetch_offset(const Driver& driver, const std::string& group,
                      ErrorCode expected = ErrorCode::none, bool require_stable = false) {
   kmsg::OffsetFetchRequest request;
@@ -70,12 +21,6 @@ int64_t fetch_offset(const Driver& driver, const std::string& group,
   REQUIRE(response.topics.size() == 1);
   CHECK(response.topics[0].partitions.at(0).error_code == expected);
   return response.topics[0].partitions.at(0).committed_offset;
-}
-
-GroupConfig no_delay() {
-  GroupConfig config;
-  config.initial_rebalance_delay_ms = 0;
-  return config;
 }
 
 // A stable group of one; gives back its member's id.

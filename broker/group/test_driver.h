@@ -15,6 +15,60 @@
 
 namespace ottla::broker {
 
+// ConsumerProtocolSubscription version 1 of one topic "abc", no user data, no owned partitions.
+inline const std::string kSubscription = from_hex(
+    "000100000001000361626300000000"
+    "00000000");
+
+inline GroupConfig no_delay() {
+  GroupConfig config;
+  config.initial_rebalance_delay_ms = 0;
+  return config;
+}
+
+inline kmsg::JoinGroupRequest join_request(const std::string& group, const std::string& member = "",
+                                           std::optional<std::string> instance = std::nullopt) {
+  kmsg::JoinGroupRequest request;
+  request.group_id = group;
+  request.session_timeout_ms = 10'000;
+  request.rebalance_timeout_ms = 60'000;
+  request.member_id = member;
+  request.group_instance_id = std::move(instance);
+  request.protocol_type = "consumer";
+  auto& protocol = request.protocols.emplace_back();
+  protocol.name = "range";
+  protocol.metadata = kSubscription;
+  return request;
+}
+
+inline kmsg::SyncGroupRequest sync_request(
+    const std::string& group, const std::string& member, int32_t generation,
+    const std::map<std::string, std::string>& assignments = {}) {
+  kmsg::SyncGroupRequest request;
+  request.group_id = group;
+  request.member_id = member;
+  request.generation_id = generation;
+  for (const auto& [id, assignment] : assignments) {
+    auto& given = request.assignments.emplace_back();
+    given.member_id = id;
+    given.assignment = assignment;
+  }
+  return request;
+}
+
+inline kmsg::OffsetCommitRequest commit_request(const std::string& group, int64_t offset,
+                                                const std::string& member = "",
+                                                int32_t generation = -1,
+                                                const std::string& topic = "abc") {
+  kmsg::OffsetCommitRequest request;
+  request.group_id = group;
+  request.member_id = member;
+  request.generation_id_or_member_epoch = generation;
+  request.topics.emplace_back().name = topic;
+  request.topics[0].partitions.emplace_back().committed_offset = offset;
+  return request;
+}
+
 struct Driver {
   struct Batch {
     int64_t base_offset = 0;

@@ -14,6 +14,7 @@ SKIPPED = 77
 # process fails the test. CTest sets both variables in build/asan and build/tsan.
 SANITIZER = os.environ.get("OTTLA_SANITIZER")
 TIME_FACTOR = float(os.environ.get("OTTLA_TIME_FACTOR", "1"))
+FULL = "--full" in sys.argv  # the long form of a test that has one
 _started, _directories = [], []
 _reports = sanitizer_reports.prepare(BUILD) if SANITIZER else None
 
@@ -388,7 +389,7 @@ def main(*tests):
     if not os.path.exists(OTTLA):
         print(f"{OTTLA} is missing: scripts/build.sh {os.path.basename(BUILD) if SANITIZER else 'release'}", file=sys.stderr)
         sys.exit(1)
-    wanted = sys.argv[1:]
+    wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     passed = 0
     for test in tests:
         if wanted and test.__name__ not in wanted:

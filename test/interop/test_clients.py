@@ -224,10 +224,9 @@ def main():
         sys.exit(f"{harness.OTTLA} is missing: scripts/build.sh release")
     need("kcat")
     names = [a for a in sys.argv[1:] if not a.startswith("-")]
-    full = "--full" in sys.argv
     count = collections.Counter()
     for name, prepare, idempotent, short in CLIENTS:
-        if not (name in names or (not names and (full or short))):
+        if not (name in names or (not names and (harness.FULL or short))):
             continue
         started = time.monotonic()
         try:

@@ -10,9 +10,6 @@ try:
 except ImportError:
     skip("python3-kafka or python3-kazoo is not installed")
 
-FULL = "--full" in sys.argv
-if FULL:
-    sys.argv.remove("--full")
 peers()
 kcat = need("kcat")
 ZK_EXTRA = "tickTime=500\n"

@@ -6,15 +6,13 @@ import re
 from harness import *
 import differential_kafka
 
-full = "--full" in sys.argv
-sys.argv = [argument for argument in sys.argv if argument != "--full"]
-SEED = int(os.environ.get("OTTLA_SEED", int(time.time()) if full else 1))
-REQUESTS = int(os.environ.get("OTTLA_REQUESTS", 50000 if full else 2000))
+SEED = int(os.environ.get("OTTLA_SEED", int(time.time()) if FULL else 1))
+REQUESTS = int(os.environ.get("OTTLA_REQUESTS", 50000 if FULL else 2000))
 
 
 def differences():
     stacks = differential_kafka.Stacks()
-    done = stacks.run(SEED, REQUESTS, timeout=3000 if full else 200, quiet=True)
+    done = stacks.run(SEED, REQUESTS, timeout=3000 if FULL else 200, quiet=True)
     stacks.stop()
     print(done.stdout, flush=True)
     assert done.returncode in (0, 1), f"{differential_kafka.program()} exited with {done.returncode}"

@@ -4,7 +4,6 @@ Short by default; --full has 10,000 idle connections on each server instead of 2
 import random, resource, sys, zlib
 from harness import *
 
-FULL = "--full" in sys.argv
 IDLE = 10_000 if FULL else 2_000
 SECONDS = 20 if FULL else 1.5
 RSS_GROWTH_MB = scaled(256)  # over what the server had before the attack; a sanitizer shadows it
@@ -448,5 +447,4 @@ def main_test():
 
 if "--calm" in sys.argv:
     calm_client(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
-sys.argv = sys.argv[:1]
 main(main_test)

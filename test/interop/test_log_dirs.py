@@ -14,9 +14,6 @@ try:
 except ImportError:
     skip("python3-kafka or python3-kazoo is not installed")
 
-FULL = "--full" in sys.argv
-if FULL:
-    sys.argv.remove("--full")
 peers()
 kcat = need("kcat")
 SEED = int(os.environ.get("OTTLA_SEED", "1"))

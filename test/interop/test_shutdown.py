@@ -14,9 +14,6 @@ try:
 except ImportError:
     skip("python3-kafka is not installed")
 
-FULL = "--full" in sys.argv
-if FULL:
-    sys.argv.remove("--full")
 BOUND_S = 15  # a server's own patience ends after ten
 DELAYS_MS = [0, 0.2, 0.5, 1, 2, 3, 5, 8, 13, 21, 34, 55] if FULL else [0]
 TOGETHER_MS = [0, 0.2, 0.5, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144] * 5 if FULL else [0, 1, 5, 30]

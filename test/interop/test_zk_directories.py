@@ -6,9 +6,6 @@ from harness import *
 
 PROGRAM = os.environ.get("OTTLA_ZK_CRASH", os.path.join(BUILD, "test", "differential", "zk_crash"))
 DUMP = os.path.join(os.path.dirname(PROGRAM), "zk_diff")
-FULL = "--full" in sys.argv
-if FULL:
-    sys.argv.remove("--full")
 ROUNDS = int(os.environ.get("OTTLA_ZK_KILLS", "50" if FULL else "2"))
 # Snapshots and new log files come often; no session ends between two rounds.
 EXTRA = "tickTime=300000\nsnapCount=500\npreAllocSize=64\n" \

@@ -20,14 +20,6 @@ Buffer auth_body(std::optional<std::string_view> scheme, std::optional<std::stri
       out.i32(-1);
   return out.take();
 }
-Buffer text_body(std::optional<std::string_view> text) {
-  wire::Writer out;
-  if (text)
-    put_string(out, *text);
-  else
-    out.i32(-1);
-  return out.take();
-}
 
 }  // namespace
 
@@ -104,7 +96,7 @@ TEST_CASE("credentials that do not hold close the connection") {
   CHECK(s.pipeline.stats().auth_failures == 4);
   s.connect(++conn);
   s.take(conn);
-  s.request(conn, -4, OpCode::auth, text_body("cut"));
+  s.request(conn, -4, OpCode::auth, string_body("cut"));
   CHECK(s.take(conn).empty());
   CHECK(s.closed[conn]);
 }
@@ -161,9 +153,9 @@ TEST_CASE("sasl: the empty answer of a server that has no mechanism") {
   Service s;
   s.connect(1);
   s.take(1);
-  s.request(1, 5, OpCode::sasl, text_body("token"));
+  s.request(1, 5, OpCode::sasl, string_body("token"));
   CHECK(s.take(1) == Frames{"00000005000000000000000000000000ffffffff"});
-  s.request(1, 6, OpCode::sasl, text_body(std::nullopt));
+  s.request(1, 6, OpCode::sasl, string_body(std::nullopt));
   CHECK(s.take(1).empty());
   CHECK(s.closed[1]);
 }

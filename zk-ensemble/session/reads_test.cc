@@ -9,14 +9,6 @@ using namespace testing;
 
 namespace {
 
-Buffer string_body(std::optional<std::string_view> text) {
-  wire::Writer out;
-  if (text)
-    put_string(out, *text);
-  else
-    out.i32(-1);
-  return out.take();
-}
 Buffer number_body(std::string_view path, int32_t number) {
   return path_version_body(path, number);
 }

@@ -4,7 +4,9 @@
 
 #include <catch2/catch.hpp>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -100,6 +102,16 @@ inline Buffer watch_body(std::string_view path, bool watch) {
   wire::Writer out;
   put_string(out, path);
   out.boolean(watch);
+  return out.take();
+}
+
+// Nothing: the length of a null.
+inline Buffer string_body(std::optional<std::string_view> text) {
+  wire::Writer out;
+  if (text)
+    put_string(out, *text);
+  else
+    out.i32(-1);
   return out.take();
 }
 
