@@ -142,8 +142,7 @@ void ClientPort::close_idle() {
   int64_t idle_ns = ms_to_ns(config_.connections_max_idle_ms);
   std::vector<std::shared_ptr<ClientConnection>> idle;
   for (auto& [id, connection] : connections_)
-    if (!connection->in_flight() && now - connection->last_active() > idle_ns)
-      idle.push_back(connection);
+    if (connection->is_idle(now, idle_ns)) idle.push_back(connection);
   idle_closed_ += idle.size();
   for (auto& connection : idle) connection->close();
   int64_t every = std::clamp<int64_t>(config_.connections_max_idle_ms / 2, 10, kIdleCheckMaxMs);

@@ -78,6 +78,13 @@ void ClientConnection::drop_ahead() {
 
 void ClientConnection::on_close() { end(); }
 
+bool ClientConnection::is_idle(Instant now, int64_t idle_ns) {
+  uint64_t unsent = socket_->unsent_bytes();
+  if (unsent != unsent_) last_active_ = now;
+  unsent_ = unsent;
+  return !in_flight_ && now - last_active_ > idle_ns;
+}
+
 // ------------------------------------------------------------------------------------------
 // reading
 

@@ -50,9 +50,9 @@ class ClientConnection final : public ReplySink,
   void finish();  // the same, after the answer to what is being carried out
 
   uint64_t id() const { return client_->connection_id; }
-  bool in_flight() const { return in_flight_; }
   bool paused_for_memory() const { return paused_; }
-  Instant last_active() const { return last_active_; }
+  // Nothing was asked, nothing is answered, and no answer got any further, for so long.
+  bool is_idle(Instant now, int64_t idle_ns);
   const ClientInfo& client() const { return *client_; }
 
   void on_reply(std::vector<rt::OutPiece> pieces) override;
@@ -121,6 +121,7 @@ class ClientConnection final : public ReplySink,
   bool gone_ = false;  // the owner knows
   std::unique_ptr<rt::Timer> end_timer_;
   Instant last_active_;
+  uint64_t unsent_ = 0;  // when is_idle() was asked last
 };
 
 }  // namespace ottla::broker

@@ -232,6 +232,41 @@ TEST_CASE("a client that does not read its last answers is not waited for") {
   CHECK(server.port->connection_count() == 0);
 }
 
+TEST_CASE("a client that takes its answer slowly is not idle, one that takes none of it is") {
+  Server server(6);
+  server.hold = true;
+  server.config.connections_max_idle_ms = 2'000;
+  rt::World world = server.sim.add_node("client");
+  std::unique_ptr<rt::Connection> slow;
+  auto attempt = world.net.connect({"server", 9092}, [&](auto result) {
+    slow = std::move(*result);
+    slow->send(Buffer(as_bytes(frame(1))));
+  });
+  REQUIRE(server.sim.run_until([&] { return !server.held.empty(); }, kSecond));
+  constexpr size_t kAnswer = 1 << 20;
+  struct Large {
+    Result<void> encode(wire::Writer& writer, int16_t) const {
+      writer.raw(std::string(kAnswer, 'x'));
+      return {};
+    }
+  };
+  server.held[0]->reply(Large{});
+  Buffer into(16 << 10);
+  size_t got = 0;
+  std::unique_ptr<rt::Timer> next = world.loop.make_timer([&] {
+    slow->read(into.mutable_bytes(), [&](Result<size_t> read) {
+      if (!read || *read == 0) return;
+      got += *read;
+      if (got < kAnswer / 2) next->arm_at(after_ms(world.loop.now(), 1'000));
+    });
+  });
+  next->arm_at(world.loop.now());
+  REQUIRE(server.sim.run_until([&] { return got >= kAnswer / 2; }, 300 * kSecond));
+  CHECK(server.port->connection_count() == 1);
+  server.sim.run_for(60 * kSecond);  // it takes no more
+  CHECK(server.port->connection_count() == 0);
+}
+
 TEST_CASE("random bytes leave nothing behind") {
   for (uint64_t seed = 1; seed <= 100; ++seed) {
     Server server(seed, 4096);
