@@ -181,14 +181,8 @@ void PartitionLog::remove_segments(const std::vector<int64_t>& bases) {
 void PartitionLog::remove_files_later(std::vector<std::string> paths) {
   if (paths.empty()) return;
   std::erase_if(removals_, [](const auto& timer) { return !timer->armed(); });
-  auto shared = std::make_shared<std::vector<std::string>>(std::move(paths));
-  removals_.push_back(world_.loop.make_timer([&disk = world_.disk, shared] {
-    disk.run_blocking(
-        [&disk, shared] {
-          for (const std::string& path : *shared) (void)disk.remove(path);
-        },
-        [] {});
-  }));
+  removals_.push_back(world_.loop.make_timer(
+      [remover = remover_, paths = std::move(paths)] { remover->remove(paths); }));
   removals_.back()->arm_at(after_ms(world_.loop.now(), config_.file_delete_delay_ms));
 }
 

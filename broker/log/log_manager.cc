@@ -78,7 +78,9 @@ OffsetCheckpoint read_checkpoint(rt::Disk& disk, const std::string& path) {
 }  // namespace
 
 LogManager::LogManager(rt::World world, LogManagerOptions options)
-    : world_(world), options_(std::move(options)) {}
+    : world_(world),
+      options_(std::move(options)),
+      remover_(std::make_shared<Remover>(world.disk)) {}
 LogManager::~LogManager() = default;
 
 Result<std::vector<MetaProperties>> LogManager::read_meta(
@@ -231,6 +233,7 @@ PartitionLog::Options LogManager::log_options(Dir& dir, const TopicPartition& tp
   options.producer_id_expiration_ms = options_.producer_id_expiration_ms;
   options.jitter_seed = std::hash<std::string>{}(options.dir);
   options.decompressor = decompressor_;
+  options.remover = remover_;
   options.on_failure = [this, &dir, alive = std::weak_ptr<int>(alive_)](const Error& error) {
     if (!alive.expired()) take_offline(dir, error);
   };

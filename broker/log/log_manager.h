@@ -137,6 +137,7 @@ class LogManager {
   LogManagerOptions options_;
   std::shared_ptr<compress::Decompressor> decompressor_ =
       std::make_shared<compress::Decompressor>();
+  std::shared_ptr<Remover> remover_;
   std::vector<std::unique_ptr<Dir>> dirs_;
   std::map<TopicPartition, Loaded> logs_;
   std::map<TopicPartition, Dir*> offline_;

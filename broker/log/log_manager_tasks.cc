@@ -175,9 +175,8 @@ void LogManager::remove_later(Dir& dir, std::string path, int64_t delay_ms) {
   (void)dir;
   auto task = std::make_unique<Task>();
   Task* raw = task.get();
-  raw->timer = world_.loop.make_timer([&disk = world_.disk, path = std::move(path)] {
-    disk.run_blocking([&disk, path] { (void)disk.remove_tree(path); }, [] {});
-  });
+  raw->timer = world_.loop.make_timer(
+      [remover = remover_, path = std::move(path)] { remover->remove({path}); });
   raw->timer->arm_at(after_ms(world_.loop.now(), delay_ms));
   std::erase_if(removals_, [](const auto& old) { return !old->timer->armed(); });
   removals_.push_back(std::move(task));

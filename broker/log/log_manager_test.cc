@@ -220,6 +220,36 @@ TEST_CASE("a checkpoint that was overtaken on its way does not come into the nex
   CHECK(in_place() == 7);
 }
 
+TEST_CASE("what is deleted goes one file or directory at a time") {
+  ManagerBench bench;
+  HeldDisk disk(bench.runtime.world());
+  auto opened = LogManager::open(disk.world(), bench.options());
+  REQUIRE(opened);
+  bench.manager = std::move(*opened);
+  auto directories = [&] {
+    std::ptrdiff_t count = 0;
+    for (const char* name : {"a", "b"})
+      for (const auto& entry : std::filesystem::directory_iterator(bench.path() / name))
+        count += entry.is_directory();
+    return count;
+  };
+  for (int i = 0; i < 4; ++i) REQUIRE(bench.manager->get_or_create({"t", i}));
+  (void)bench.runtime.run_until([] { return false; }, 50);
+  disk.holding = true;
+  for (int i = 0; i < 4; ++i) REQUIRE(bench.manager->remove({"t", i}));
+  (void)bench.runtime.run_until([] { return false; }, 50);
+  // The checkpoints of both directories are on their way as well; each job is run by itself.
+  for (std::ptrdiff_t left = 4; left > 0;) {
+    REQUIRE(directories() == left);
+    std::vector<HeldDisk::Job> jobs = std::exchange(disk.held, {});
+    REQUIRE_FALSE(jobs.empty());
+    for (auto& job : jobs) job.work();
+    REQUIRE(directories() >= left - 1);
+    left = directories();
+    for (auto& job : jobs) job.done();
+  }
+}
+
 TEST_CASE("a torn partition.metadata is no topic id") {
   ManagerBench bench;
   TopicPartition tp{"t", 0};

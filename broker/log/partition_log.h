@@ -23,6 +23,7 @@
 #include "broker/log/epoch_cache.h"
 #include "broker/log/log_config.h"
 #include "broker/log/producer_state.h"
+#include "broker/log/remover.h"
 #include "broker/log/topic_partition.h"
 #include "broker/record/validate.h"
 #include "common/rt/world.h"
@@ -98,6 +99,8 @@ class PartitionLog {
     uint64_t jitter_seed = 0;
     // Opens what is produced; shared by all logs of a loop. Null: the log makes its own.
     std::shared_ptr<compress::Decompressor> decompressor;
+    // Takes old segments away; shared as well. Null: the log makes its own.
+    std::shared_ptr<Remover> remover;
     // Called at most once, on the loop: the directory's disk failed.
     std::function<void(const Error&)> on_failure;
     // Called on the loop each time that durable_offset() moved over kCheckpointBytes more: the
@@ -288,6 +291,7 @@ class PartitionLog {
   std::function<Result<void>()> on_lowered_;
   uint64_t jitter_seed_;
   std::shared_ptr<compress::Decompressor> decompressor_;
+  std::shared_ptr<Remover> remover_;
 
   // Durable (through files), mirrored here.
   std::string dir_;
@@ -318,7 +322,7 @@ class PartitionLog {
   int64_t last_flush_wall_ms_ = 0;
   bool flush_posted_ = false;
   bool flushing_ = false;
-  int naming_ = 0;  // partition.metadata is synced under a temporary name
+  int naming_ = 0;                           // partition.metadata is synced under a temporary name
   std::shared_ptr<rt::File> flushing_file_;  // kept while it is synced, also when its segment goes
   uint64_t unflushed_bytes_ = 0;             // appended since the last flush began
   uint64_t flushing_bytes_ = 0;              // of the flush that runs

@@ -343,6 +343,8 @@ PartitionLog::PartitionLog(rt::World world, Options options)
       jitter_seed_(options.jitter_seed),
       decompressor_(options.decompressor ? std::move(options.decompressor)
                                          : std::make_shared<compress::Decompressor>()),
+      remover_(options.remover ? std::move(options.remover)
+                               : std::make_shared<Remover>(world.disk)),
       dir_(std::move(options.dir)),
       config_(options.config),
       last_flush_wall_ms_(world.loop.wall_ms()) {}
