@@ -203,15 +203,18 @@ TEST_CASE("what is asked for twice is told once") {
   CHECK(old.topics[0].partitions[0].committed_offset == 1);
   CHECK(old.topics[1].partitions.empty());
 
+  // A group named again is answered again, until that becomes much.
+  scene.commit_of("large", "abc", 1, "", -1, std::string(4000, 'm'));
   kmsg::OffsetFetchRequest groups;
-  groups.groups.resize(3);
-  for (auto& group : groups.groups) group.group_id = "g";
-  groups.groups[2].group_id = "other";
+  groups.groups.resize(5000);
+  for (auto& group : groups.groups) group.group_id = "large";
+  groups.groups.back().group_id = "other";
   for (auto& group : groups.groups) group.topics = std::nullopt;
   auto several = scene.core->offset_fetch(groups, scene.context(8));
-  REQUIRE(several.groups.size() == 2);
-  CHECK(several.groups[0].topics.size() == 1);
-  CHECK(several.groups[1].group_id == "other");
+  CHECK(several.groups.size() > 1000);
+  CHECK(several.groups.size() < 1100);
+  CHECK(several.groups[1].topics.size() == 1);
+  CHECK(several.groups.back().group_id == "other");
 
   kmsg::DescribeGroupsRequest describe;
   describe.groups = {"g", "other", "g"};
