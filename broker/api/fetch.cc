@@ -179,17 +179,12 @@ Response::PartitionData entry_of(ApiContext& context, Call& call, size_t i, Read
 }
 
 // What nobody here knows comes last, as Kafka puts it.
-std::vector<size_t> answer_order(const std::vector<ReadOutcome>& outcomes) {
-  auto is_unknown = [&](size_t i) {
-    return outcomes[i].error == ErrorCode::unknown_topic_or_partition ||
-           outcomes[i].error == ErrorCode::unknown_topic_id;
-  };
+std::vector<size_t> answer_order(const std::vector<FetchOutcome>& outcomes) {
   std::vector<size_t> order;
   order.reserve(outcomes.size());
-  for (size_t i = 0; i < outcomes.size(); ++i)
-    if (!is_unknown(i)) order.push_back(i);
-  for (size_t i = 0; i < outcomes.size(); ++i)
-    if (is_unknown(i)) order.push_back(i);
+  for (bool unknown : {false, true})
+    for (size_t i = 0; i < outcomes.size(); ++i)
+      if (outcomes[i].unknown == unknown) order.push_back(i);
   return order;
 }
 
@@ -214,26 +209,39 @@ void answer_failed(Request& request, const kmsg::FetchRequest& asked, ErrorCode 
   request.reply(response);
 }
 
+// In a session that newer requests began: that a partition diverges cannot be said in this version.
+bool is_unspeakable(ApiContext& context, const Call& call,
+                    const std::vector<ReadOutcome>& outcomes) {
+  if (call.request->version() >= kFirstWithDivergence) return false;
+  for (size_t i = 0; i < outcomes.size(); ++i)
+    if (outcomes[i].diverging && !refuses_zstd(context, call, call.session.partitions()[i]))
+      return true;
+  return false;
+}
+
 void finish(ApiContext& context, Call& call, std::vector<ReadOutcome> outcomes) {
   call.request->client().cancel = nullptr;
-  // A session that newer requests began: what they asked for cannot be said in this version.
-  if (call.request->version() < kFirstWithDivergence &&
-      std::any_of(outcomes.begin(), outcomes.end(),
-                  [](const ReadOutcome& each) { return each.diverging.has_value(); }))
-    return answer_failed(*call.request, call.asked, ErrorCode::unsupported_version);
   const auto& partitions = call.session.partitions();
   std::vector<FetchOutcome> summary(outcomes.size());
   for (size_t i = 0; i < outcomes.size(); ++i) {
-    bool failed = outcomes[i].error != ErrorCode::none;
-    summary[i] = {outcomes[i].slice.length > 0, failed, outcomes[i].diverging.has_value(),
-                  failed ? -1 : outcomes[i].hw, failed ? -1 : outcomes[i].log_start_offset};
+    ErrorCode error = outcomes[i].error;
+    bool failed = error != ErrorCode::none;
+    summary[i] = {
+        outcomes[i].slice.length > 0,
+        failed,
+        outcomes[i].diverging.has_value(),
+        failed ? -1 : outcomes[i].hw,
+        failed ? -1 : outcomes[i].log_start_offset,
+        error == ErrorCode::unknown_topic_or_partition || error == ErrorCode::unknown_topic_id};
   }
   auto told = context.sessions.finish(call.session, summary, context.world.loop.now().ms());
+  if (is_unspeakable(context, call, outcomes))
+    return answer_failed(*call.request, call.asked, ErrorCode::unsupported_version);
   Response response;
   response.error_code = told.error;
   response.session_id = told.session_id;
   uint64_t bytes = 0;
-  for (size_t i : answer_order(outcomes)) {
+  for (size_t i : answer_order(summary)) {
     if (!told.include[i]) continue;
     const FetchPartition& asked = partitions[i];
     bool same_topic = !response.responses.empty() &&

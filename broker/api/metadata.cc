@@ -76,13 +76,14 @@ class MetadataAnswer {
     }
     std::vector<std::string> unknown;
     std::set<std::string> seen;
+    std::set<kmsg::Uuid> unknown_ids;
     bool by_id = false;
     for (const auto& topic : *asked_.topics) by_id |= !topic.topic_id.is_zero();
     for (const auto& topic : *asked_.topics) {
       if (by_id) {
         const TopicView* known = image_.topic(topic.topic_id);
         if (known == nullptr) {
-          if (!topic.topic_id.is_zero())
+          if (!topic.topic_id.is_zero() && unknown_ids.insert(topic.topic_id).second)
             add_refused({}, topic.topic_id, ErrorCode::unknown_topic_id);
         } else if (seen.insert(known->name).second) {
           add_known(*known);

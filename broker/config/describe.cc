@@ -129,14 +129,14 @@ DescribedConfig broker_entry(const KeyInfo& key, const BrokerConfig* broker,
   return entry;
 }
 
-// Keys of the file, or of ZooKeeper, that no table knows: the value may be a secret.
-DescribedConfig unknown_entry(const std::string& name, ConfigSource source) {
+// A key that no table knows, with the places where it stands: the value may be a secret.
+DescribedConfig unknown_entry(const std::string& name, const std::vector<ConfigSource>& places) {
   DescribedConfig entry;
   entry.name = name;
   entry.sensitive = true;
   entry.read_only = true;
-  entry.source = source;
-  entry.synonyms.push_back({name, std::nullopt, source});
+  entry.source = places.front();
+  for (ConfigSource place : places) entry.synonyms.push_back({name, std::nullopt, place});
   return entry;
 }
 
@@ -192,11 +192,17 @@ std::vector<DescribedConfig> describe_broker(const BrokerConfig& broker,
                                              const DynamicConfigs& dynamic) {
   std::vector<DescribedConfig> entries;
   for (const BrokerKey& key : broker_keys())
-    if (!is_hidden_broker_key(key.info.name))
+    if (!is_hidden_broker_key(key.info.name) || broker.given.contains(key.info.name))
       entries.push_back(broker_entry(key.info, &broker, dynamic));
-  for (const auto& [name, value] : broker.given)
-    if (find_broker_key(name) == nullptr)
-      entries.push_back(unknown_entry(name, ConfigSource::static_broker));
+  std::map<std::string, std::vector<ConfigSource>> unknown;
+  auto collect = [&](const ConfigOverrides& from, ConfigSource source) {
+    for (const auto& [name, value] : from)
+      if (find_broker_key(name) == nullptr) unknown[name].push_back(source);
+  };
+  collect(dynamic.broker, ConfigSource::dynamic_broker);
+  collect(dynamic.cluster_default, ConfigSource::dynamic_default_broker);
+  collect(broker.given, ConfigSource::static_broker);
+  for (const auto& [name, places] : unknown) entries.push_back(unknown_entry(name, places));
   for (const BrokerKey& key : dynamic_broker_keys())
     if (dynamic.broker.contains(key.info.name) || dynamic.cluster_default.contains(key.info.name))
       entries.push_back(broker_entry(key.info, &broker, dynamic));
@@ -208,7 +214,7 @@ std::vector<DescribedConfig> describe_cluster_default(const DynamicConfigs& dyna
   for (const auto& [name, value] : dynamic.cluster_default) {
     const KeyInfo* key = find_broker_key(name);
     entries.push_back(key != nullptr ? broker_entry(*key, nullptr, dynamic)
-                                     : unknown_entry(name, ConfigSource::dynamic_default_broker));
+                                     : unknown_entry(name, {ConfigSource::dynamic_default_broker}));
   }
   return entries;
 }
@@ -237,7 +243,7 @@ std::vector<DescribedConfig> describe_topic(const BrokerConfig& broker,
   }
   for (const auto& [name, value] : overrides)
     if (find_topic_key(name) == nullptr) {
-      entries.push_back(unknown_entry(name, ConfigSource::topic));
+      entries.push_back(unknown_entry(name, {ConfigSource::topic}));
       entries.back().read_only = false;
     }
   return entries;

@@ -45,7 +45,8 @@ struct DynamicConfigs {
 // The value as Kafka prints it: trimmed, booleans in lower case, lists joined by commas.
 std::string canonical_text(const config::KeyInfo& key, const std::string& text);
 
-// All keys of the broker, then keys of the file that no table knows (sensitive: nobody can say).
+// All keys of the broker, then keys of the file and of ZooKeeper that no table knows (sensitive:
+// nobody can say).
 std::vector<DescribedConfig> describe_broker(const BrokerConfig& broker,
                                              const DynamicConfigs& dynamic);
 // The cluster-wide dynamic defaults alone.

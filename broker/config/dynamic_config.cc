@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "broker/config/broker_keys.h"
 #include "common/config/table.h"
@@ -35,6 +36,100 @@ constexpr std::string_view kListenerKeys[] = {"advertised.listeners", "listeners
 constexpr std::string_view kPoolKeys[] = {"background.threads", "num.io.threads",
                                           "num.recovery.threads.per.data.dir",
                                           "num.replica.fetchers"};
+
+// Of several wrong values Kafka tells the first in the order in which it holds the dynamic keys.
+constexpr std::string_view kCheckedInOrder[] = {"leader.replication.throttled.rate",
+                                                "follower.replication.throttled.rate",
+                                                "replica.alter.log.dirs.io.max.bytes.per.second",
+                                                "metric.reporters",
+                                                "log.cleaner.min.compaction.lag.ms",
+                                                "log.flush.interval.messages",
+                                                "log.local.retention.ms",
+                                                "principal.builder.class",
+                                                "log.flush.interval.ms",
+                                                "log.cleaner.io.buffer.size",
+                                                "ssl.engine.factory.class",
+                                                "sasl.kerberos.ticket.renew.window.factor",
+                                                "min.insync.replicas",
+                                                "ssl.truststore.certificates",
+                                                "num.recovery.threads.per.data.dir",
+                                                "ssl.keystore.type",
+                                                "compression.lz4.level",
+                                                "log.cleanup.policy",
+                                                "transaction.partition.verification.enable",
+                                                "sasl.mechanism.inter.broker.protocol",
+                                                "ssl.truststore.password",
+                                                "log.roll.jitter.ms",
+                                                "sasl.kerberos.principal.to.local.rules",
+                                                "log.preallocate",
+                                                "max.connections.per.ip",
+                                                "ssl.endpoint.identification.algorithm",
+                                                "background.threads",
+                                                "message.max.bytes",
+                                                "num.io.threads",
+                                                "sasl.login.refresh.buffer.seconds",
+                                                "remote.log.manager.fetch.max.bytes.per.second",
+                                                "max.connection.creation.rate",
+                                                "remote.log.index.file.cache.total.size.bytes",
+                                                "ssl.truststore.type",
+                                                "log.index.interval.bytes",
+                                                "log.cleaner.backoff.ms",
+                                                "log.segment.bytes",
+                                                "ssl.truststore.location",
+                                                "ssl.keystore.password",
+                                                "log.message.timestamp.after.max.ms",
+                                                "log.segment.delete.delay.ms",
+                                                "log.cleaner.max.compaction.lag.ms",
+                                                "num.replica.fetchers",
+                                                "log.message.timestamp.before.max.ms",
+                                                "compression.type",
+                                                "log.retention.ms",
+                                                "max.connections.per.ip.overrides",
+                                                "log.message.timestamp.difference.max.ms",
+                                                "sasl.login.refresh.window.factor",
+                                                "sasl.login.refresh.min.period.seconds",
+                                                "ssl.client.auth",
+                                                "log.cleaner.delete.retention.ms",
+                                                "log.cleaner.threads",
+                                                "sasl.kerberos.kinit.cmd",
+                                                "ssl.secure.random.implementation",
+                                                "log.cleaner.io.max.bytes.per.second",
+                                                "log.cleaner.min.cleanable.ratio",
+                                                "sasl.kerberos.service.name",
+                                                "sasl.kerberos.ticket.renew.jitter",
+                                                "ssl.trustmanager.algorithm",
+                                                "log.local.retention.bytes",
+                                                "log.retention.bytes",
+                                                "num.network.threads",
+                                                "ssl.key.password",
+                                                "sasl.jaas.config",
+                                                "log.message.timestamp.type",
+                                                "ssl.keystore.key",
+                                                "sasl.kerberos.min.time.before.relogin",
+                                                "compression.gzip.level",
+                                                "max.connections",
+                                                "compression.zstd.level",
+                                                "log.message.downconversion.enable",
+                                                "listener.security.protocol.map",
+                                                "ssl.protocol",
+                                                "ssl.keystore.certificate.chain",
+                                                "listeners",
+                                                "ssl.enabled.protocols",
+                                                "ssl.provider",
+                                                "ssl.keystore.location",
+                                                "producer.id.expiration.ms",
+                                                "log.roll.ms",
+                                                "ssl.cipher.suites",
+                                                "sasl.enabled.mechanisms",
+                                                "unclean.leader.election.enable",
+                                                "log.cleaner.io.buffer.load.factor",
+                                                "remote.log.manager.copy.max.bytes.per.second",
+                                                "log.index.size.max.bytes",
+                                                "ssl.keymanager.algorithm",
+                                                "remote.fetch.max.wait.ms",
+                                                "advertised.listeners",
+                                                "sasl.login.refresh.window.jitter",
+                                                "log.cleaner.dedupe.buffer.size"};
 
 template <size_t N>
 bool among(const std::string_view (&names)[N], std::string_view name) {
@@ -98,8 +193,16 @@ std::string shape_fault(const ConfigOverrides& proposed, bool per_broker) {
         "These security configs can be dynamically updated only per-listener using the listener "
         "prefix: HashSet({})",
         joined(security, ", "));
-  for (const auto& [name, text] : proposed)
-    if (std::string fault = type_fault(name, text); !fault.empty()) return fault;
+  // A listener's key is judged as the key behind its prefix.
+  std::map<std::string_view, std::pair<std::string, std::string>> by_key;
+  for (const auto& config : proposed) {
+    std::string_view base = behind_prefix(config.first);
+    by_key[base.empty() ? std::string_view(config.first) : base] = config;
+  }
+  for (std::string_view key : kCheckedInOrder)
+    if (auto at = by_key.find(key); at != by_key.end())
+      if (std::string fault = type_fault(at->second.first, at->second.second); !fault.empty())
+        return fault;
   if (per_broker) return {};
   if (auto narrow = names_where(proposed, is_per_broker); !narrow.empty())
     return "Cannot update these configs at default cluster level, broker id must be specified: " +

@@ -139,6 +139,42 @@ TEST_CASE("broker configs: what all settings together do not allow") {
         "");
 }
 
+TEST_CASE("of several wrong broker configs the first of Kafka's own list is told") {
+  CHECK(
+      fault({{"background.threads", "abc"}, {"min.insync.replicas", "99999999999"}}) ==
+      "Invalid value 99999999999 for configuration min.insync.replicas: Not a number of type INT");
+  CHECK(fault({{"listener.name.a.max.connections", "x"}, {"log.roll.ms", "y"}}) ==
+        "Invalid value x for configuration max.connections: Not a number of type INT");
+  // None is left out.
+  for (std::span<const BrokerKey> keys : {broker_keys(), dynamic_broker_keys()})
+    for (const BrokerKey& key : keys) {
+      bool number = key.info.type == config::Type::int32 || key.info.type == config::Type::int64;
+      if (key.info.scope == config::Scope::read_only || !number) continue;
+      INFO(key.info.name);
+      CHECK(fault({{key.info.name, "x"}}).find("Not a number of type") != std::string::npos);
+    }
+}
+
+TEST_CASE("a broker is described with stored keys that are no broker's") {
+  BrokerConfig file = default_broker_config();
+  file.given["mine"] = "1";
+  file.given["log.initial.task.delay.ms"] = "1";
+  std::map<std::string, DescribedConfig> by_name;
+  for (DescribedConfig& one : describe_broker(
+           file, {{{"retention.ms", "1"}, {"mine", "2"}}, {{"retention.ms", "3"}, {"", "4"}}}))
+    by_name[one.name] = one;
+  REQUIRE(by_name.contains("retention.ms"));
+  CHECK(by_name["retention.ms"].sensitive);
+  CHECK_FALSE(by_name["retention.ms"].value);
+  CHECK(by_name["retention.ms"].source == ConfigSource::dynamic_broker);
+  CHECK(by_name["retention.ms"].synonyms.size() == 2);
+  CHECK(by_name["mine"].synonyms.size() == 2);
+  CHECK(by_name[""].source == ConfigSource::dynamic_default_broker);
+  // Otherwise left out, but said in the file.
+  CHECK(by_name["log.initial.task.delay.ms"].value == "1");
+  CHECK_FALSE(by_name.contains("producer.id.expiration.check.interval.ms"));
+}
+
 TEST_CASE("broker configs of the whole cluster are described by what is stored") {
   DynamicConfigs dynamic;
   dynamic.cluster_default = {{"message.max.bytes", "+2000"},

@@ -277,7 +277,15 @@ TEST_CASE("topics are created, or refused each for itself") {
   entry.name = "no.such";
   entry.value = "1";
   CHECK(create(request)[0].message == "Unknown topic config name: no.such");
-  request.topics[0].configs[0].name = "retention.ms";
+  // A partition below 0 alone: its config is looked at first.
+  request.topics[0].num_partitions = request.topics[0].replication_factor = -1;
+  request.topics[0].assignments.emplace_back().partition_index = -1;
+  request.topics[0].assignments[0].broker_ids = {1};
+  CHECK(create(request)[0].error == ErrorCode::invalid_config);
+  entry.name = "retention.ms";
+  CHECK(create(request)[0].error == ErrorCode::unknown_server_error);
+  request = create_of({"c"});
+  request.topics[0].configs.push_back({"retention.ms", "1", {}});
   request.validate_only = true;
   auto shown = create(request);
   CHECK(names(shown) == "c NONE\n");

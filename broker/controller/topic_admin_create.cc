@@ -137,6 +137,9 @@ void TopicAdmin::Impl::check_against_tree(Creation& topic, const std::vector<ZkR
   }
   AdminRefusal refusal = check_assignment(topic.assignment);
   if (refusal.ok()) refusal = host.validate_topic_config(topic.result.configs);
+  // Numbers below 0 pass for consecutive ones: at Kafka's own the answer then cannot be made.
+  if (refusal.ok() && !topic.assignment.contains(0))
+    refusal = {ErrorCode::unknown_server_error, std::nullopt};
   if (!refusal.ok()) return refuse(topic, refusal.error, refusal.message);
   topic.result.num_partitions = static_cast<int32_t>(topic.assignment.size());
   topic.result.replication_factor = static_cast<int16_t>(topic.assignment.begin()->second.size());

@@ -103,8 +103,6 @@ AdminRefusal check_assignment(const Assignment& assignment) {
   if (sum != count * (count - 1) / 2)
     return {ErrorCode::invalid_replica_assignment,
             "partitions should be a consecutive 0-based integer sequence"};
-  // Numbers below 0 pass that sum: at Kafka's own the answer then cannot be made.
-  if (!assignment.contains(0)) return {ErrorCode::unknown_server_error, std::nullopt};
   return {};
 }
 

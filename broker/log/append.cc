@@ -106,6 +106,10 @@ Appended PartitionLog::append_checked(Bytes set, const Validated& validated, Ori
   Appended out;
   out.log_append_time_ms = validated.log_append_time_ms;
   out.log_start_offset = log_start_offset_;
+  // Before the producers are asked, as Kafka does it: also what they refuse may end a segment.
+  auto rolled = maybe_roll(set.size(), validated.max_timestamp, validated.first_offset,
+                           validated.last_offset);
+  if (!rolled) return refused(fail_log(rolled.error()), rolled.error().context, -1);
   BatchCursor cursor(set);
   while (auto raw = cursor.next()) {
     BatchView batch(raw->bytes);
@@ -123,8 +127,7 @@ Appended PartitionLog::append_checked(Bytes set, const Validated& validated, Ori
       return out;
     }
   }
-  auto appended =
-      append_chunk(set, validated.first_offset, validated.last_offset, validated.max_timestamp);
+  auto appended = append_chunk(set, validated.last_offset);
   if (!appended) return refused(fail_log(appended.error()), appended.error().context, -1);
   if (epochs_.assign(leader_epoch, validated.first_offset)) epochs_changed();
   out.first_offset = validated.first_offset;
@@ -164,8 +167,9 @@ Appended PartitionLog::append_as_follower(Bytes set) {
   if (out.first_offset < 0) return out;
   out.last_offset = next - 1;
   out.bytes = cursor.position();
-  auto appended =
-      append_chunk(set.first(cursor.position()), out.first_offset, out.last_offset, max_timestamp);
+  set = set.first(cursor.position());
+  auto appended = maybe_roll(set.size(), max_timestamp, out.first_offset, out.last_offset);
+  if (appended) appended = append_chunk(set, out.last_offset);
   if (!appended) return refused(fail_log(appended.error()), appended.error().context, -1);
   BatchCursor again(set);
   bool changed = false;
@@ -180,9 +184,7 @@ Appended PartitionLog::append_as_follower(Bytes set) {
 }
 
 // One write for the whole chunk; then the indexes, the producers and leo learn of it.
-Result<void> PartitionLog::append_chunk(Bytes set, int64_t first_offset, int64_t last_offset,
-                                        int64_t max_timestamp) {
-  OTTLA_TRY(maybe_roll(set.size(), max_timestamp, first_offset, last_offset));
+Result<void> PartitionLog::append_chunk(Bytes set, int64_t last_offset) {
   uint64_t position = active().size();
   OTTLA_TRY(active().write_chunk(set));
   OTTLA_TRY(note_batches(set, position));

@@ -89,6 +89,18 @@ TEST_CASE("a torn tail is cut and the rest stays") {
   bench.sound();
 }
 
+TEST_CASE("a batch that its producer's state refuses may end a segment") {
+  LogBench bench;
+  bench.create();
+  bench.append(1, 1000, bench.producer(0));
+  int64_t late = 1000 + bench.config.segment_ms + 1;
+  CHECK(bench.append(1, late, bench.producer(7)).refusal == Refusal::out_of_order_sequence_number);
+  CHECK(bench.log->leo() == 1);
+  bench.append(1, 1001);
+  CHECK(std::filesystem::exists(bench.path() / "00000000000000000001.log"));
+  bench.sound();
+}
+
 TEST_CASE("idempotent producers: duplicates, gaps, epochs, and memory across restarts") {
   for (int restart = 0; restart < 3; ++restart) {
     LogBench bench;

@@ -95,6 +95,18 @@ TEST_CASE("offsets by time") {
   }
 }
 
+TEST_CASE("the newest time is told also where DeleteRecords has removed its record") {
+  LogBench bench;
+  bench.create();
+  bench.append(1, 5000);
+  bench.append(2, 1000);
+  REQUIRE(bench.log->delete_records(1) == Refusal::none);
+  auto newest = bench.log->offset_of_max_timestamp();
+  REQUIRE(newest);
+  REQUIRE(*newest);
+  CHECK((*newest)->offset == 0);
+}
+
 TEST_CASE("retention by size and time, deletion of records") {
   LogBench bench;
   bench.config.segment_bytes = 2000;

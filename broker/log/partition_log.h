@@ -235,8 +235,7 @@ class PartitionLog {
   Appended append_outcome(MutBytes set, Validated validated, int32_t leader_epoch, Origin origin);
   Appended append_checked(Bytes set, const Validated& validated, Origin origin,
                           int32_t leader_epoch);
-  Result<void> append_chunk(Bytes set, int64_t first_offset, int64_t last_offset,
-                            int64_t max_timestamp);
+  Result<void> append_chunk(Bytes set, int64_t last_offset);
   Result<void> note_batches(Bytes set, uint64_t position);
   Result<void> learn_batch(const BatchView& batch);
   Result<void> maybe_roll(uint64_t incoming_bytes, int64_t incoming_max_timestamp,
@@ -259,7 +258,7 @@ class PartitionLog {
   std::shared_ptr<Segment> segment_for(int64_t offset);
   Result<uint64_t> position_of(Segment& segment, int64_t offset);
   Result<std::optional<TimestampOffset>> search_segment(Segment& segment, uint64_t from,
-                                                        int64_t timestamp,
+                                                        int64_t timestamp, int64_t first_offset,
                                                         std::optional<TimestampSearch>* left);
 
   // cut.cc

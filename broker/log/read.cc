@@ -118,17 +118,18 @@ Result<std::optional<TimestampOffset>> TimestampSearch::run(size_t open_max_byte
 }
 
 Result<std::optional<TimestampOffset>> PartitionLog::search_segment(
-    Segment& segment, uint64_t from, int64_t timestamp, std::optional<TimestampSearch>* left) {
+    Segment& segment, uint64_t from, int64_t timestamp, int64_t first_offset,
+    std::optional<TimestampSearch>* left) {
   std::optional<TimestampOffset> found;
   OTTLA_ASSIGN(auto file, segment.file());
   BatchScanner scanner(*file, from, segment.size());
   while (!found) {
     OTTLA_ASSIGN(auto batch, scanner.next());
     if (!batch) return found;
-    bool candidate = batch->max_timestamp >= timestamp && batch->last_offset >= log_start_offset_;
+    bool candidate = batch->max_timestamp >= timestamp && batch->last_offset >= first_offset;
     if (!candidate) continue;
     batch->header = {};
-    TimestampSearch search{file, *batch, timestamp, log_start_offset_};
+    TimestampSearch search{file, *batch, timestamp, first_offset};
     auto looked = search.run(left ? kOpenAtOnceBytes : kMaxOpenedBatchBytes);
     if (!looked && looked.error().code == Errc::too_large && left) *left = std::move(search);
     if (!looked) return std::unexpected(std::move(looked.error()));
@@ -143,7 +144,7 @@ Result<std::optional<TimestampOffset>> PartitionLog::offset_for_timestamp(
     OTTLA_ASSIGN(int64_t newest, segment->max_timestamp());
     if (newest < timestamp || end_of(*segment) <= log_start_offset_) continue;
     OTTLA_ASSIGN(uint64_t from, segment->position_for_timestamp(timestamp));
-    OTTLA_ASSIGN(auto found, search_segment(*segment, from, timestamp, left));
+    OTTLA_ASSIGN(auto found, search_segment(*segment, from, timestamp, log_start_offset_, left));
     if (found) return found;
   }
   return std::optional<TimestampOffset>();
@@ -163,7 +164,9 @@ Result<std::optional<TimestampOffset>> PartitionLog::offset_of_max_timestamp(
   if (!best) return std::optional<TimestampOffset>();
   OTTLA_ASSIGN(int64_t offset, best->offset_of_max_timestamp());
   OTTLA_ASSIGN(uint64_t from, best->position_of(offset));
-  return search_segment(*best, from, newest, left);
+  // Also where DeleteRecords has removed it, as Kafka does: to look for another would mean to read
+  // what is left of the segment.
+  return search_segment(*best, from, newest, 0, left);
 }
 
 std::vector<int64_t> PartitionLog::legacy_offsets_before(int64_t timestamp, int32_t max_count) {

@@ -18,7 +18,7 @@ int32_t next_epoch(int32_t epoch) {
 
 // What the session remembers as told; an error makes the next good answer news again.
 void remember(FetchPartition& partition, const FetchOutcome& outcome) {
-  partition.told_hw = outcome.error || outcome.must_tell ? -1 : outcome.hw;
+  partition.told_hw = outcome.error ? -1 : outcome.hw;
   partition.told_log_start_offset = outcome.log_start_offset;
 }
 
@@ -164,13 +164,16 @@ int32_t FetchSessionCache::create(const FetchContext& context,
   session->privileged = context.follower_;
   session->topic_ids = context.topic_ids_;
   session->created_ms = session->used_ms = now_ms;
+  auto unknown = session->partitions.end();  // the first of those
   for (size_t i = 0; i < outcomes.size(); ++i) {
     const FetchPartition& asked = context.partitions_[i];
     Key key = key_of(asked.topic_id, asked.topic, asked.partition);
     if (session->index.contains(key)) continue;
-    session->partitions.push_back(asked);
-    remember(session->partitions.back(), outcomes[i]);
-    session->index.emplace(std::move(key), std::prev(session->partitions.end()));
+    auto place = outcomes[i].unknown ? session->partitions.end() : unknown;
+    auto added = session->partitions.insert(place, asked);
+    if (outcomes[i].unknown && unknown == session->partitions.end()) unknown = added;
+    remember(*added, outcomes[i]);
+    session->index.emplace(std::move(key), added);
   }
   session->cached_size = session->partitions.size();
   int32_t id = session->id;

@@ -42,6 +42,8 @@ struct FetchOutcome {
   bool must_tell = false;  // a diverging epoch or a preferred replica
   int64_t hw = -1;
   int64_t log_start_offset = -1;
+  // Nobody here knows the partition: the answer, and a new session, end with it.
+  bool unknown = false;
 };
 
 struct FetchSessionRequest {

@@ -61,6 +61,18 @@ TEST_CASE("a session tells only what is new, and turns served partitions to the 
   CHECK(cache.finish(context, outcomes, 2).include == std::vector<bool>{false, false, false});
 }
 
+TEST_CASE("what nobody knew when a session began comes last in it") {
+  FetchSessionCache cache(1000, 1);
+  auto context = cache.begin(full(4), 0);
+  auto outcomes = quiet(4);
+  outcomes[0].unknown = outcomes[2].unknown = true;
+  int32_t id = cache.finish(context, outcomes, 0).session_id;
+  context = cache.begin(next(id, 1), 1);
+  std::vector<int32_t> order;
+  for (const FetchPartition& each : context.partitions()) order.push_back(each.partition);
+  CHECK(order == std::vector<int32_t>{1, 3, 0, 2});
+}
+
 TEST_CASE("a session may begin without partitions") {
   FetchSessionCache cache(1000, 1);
   CHECK(open_session(cache, 0, 0) > 0);
@@ -75,6 +87,17 @@ TEST_CASE("after an error the next good answer is news") {
   CHECK(cache.finish(context, {failed}, 1).include[0]);
   context = cache.begin(next(id, 2), 1);
   CHECK(cache.finish(context, quiet(1), 1).include[0]);
+}
+
+TEST_CASE("what a divergence was told with is known") {
+  FetchSessionCache cache(1000, 1);
+  int32_t id = open_session(cache, 1, 0);
+  auto context = cache.begin(next(id, 1), 1);
+  auto outcomes = quiet(1, 7);
+  outcomes[0].must_tell = true;
+  CHECK(cache.finish(context, outcomes, 1).include[0]);
+  context = cache.begin(next(id, 2), 1);
+  CHECK_FALSE(cache.finish(context, quiet(1, 7), 1).include[0]);
 }
 
 TEST_CASE("epochs, forgotten partitions and strangers") {
