@@ -4,10 +4,15 @@ Log directories are on /dev/shm where there is one. See differential_kafka/READM
 import argparse
 from harness import *
 
+# A partition of __consumer_offsets for each group of the run: which group of one partition is first is a hash map's. What goes by the
+# clock (retention, what is forgotten of idle groups and producers) comes after every run.
 PROPERTIES = """num.partitions=2
 auto.create.topics.enable=true
 log.retention.hours=-1
-offsets.topic.num.partitions=4
+offsets.topic.num.partitions=30
+log.initial.task.delay.ms=86400000
+offsets.retention.check.interval.ms=86400000
+producer.id.expiration.check.interval.ms=86400000
 group.min.session.timeout.ms=1000
 num.network.threads=1
 num.io.threads=1
@@ -46,12 +51,11 @@ class Stacks:
         self.ours = Broker(zookeeper + "/ottla0", self.directories[2], ports[2],
                            extra="transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n" + PROPERTIES)
 
-    def run(self, seed, requests, *more, timeout=600, quiet=False):
+    def run(self, seed, requests, *more, timeout):
         command = [program(), "--apache", str(self.apache.port), "--ours", str(self.ours.port), "--seed", str(seed), "--requests", str(requests),
                    "--own", f"{self.directories[1]}={self.directories[2]}=DIR", "--own", "/apache=/ottla0=CHROOT", *more]
         started = time.monotonic()
-        done = subprocess.run(command, timeout=timeout, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if quiet else None,
-                              text=True, errors="replace")  # else its output is ours
+        done = subprocess.run(command, timeout=scaled(timeout), stdin=subprocess.DEVNULL)  # its output is ours
         print(f"({time.monotonic() - started:.0f} s)", flush=True)
         for server in (self.apache.server, self.ours.server):
             assert server.alive(), f"{server.command[:3]} ended:\n{server.tail()}"

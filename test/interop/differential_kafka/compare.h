@@ -3,6 +3,8 @@
 // over.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,13 +38,17 @@ struct Difference {
   std::string apache, ours;
 };
 
-// Why these two answers of one request may differ altogether; empty: they may not. `request` is
-// null for a frame of bytes.
-std::string_view excuse(int16_t key, int16_t version, Message* request, Message& apache,
-                        Message& ours);
+// Why these two answers of one request may differ altogether, after the answers were made alike in
+// that; empty: they may not. `request` is null where it cannot be read. `first_at` finds the first
+// record of a time by reading Apache's log.
+using FirstAt = std::function<std::optional<std::pair<int64_t, int64_t>>(
+    const std::string& topic, int32_t partition, int64_t timestamp)>;
+std::string_view excuse(Message* request, Message& apache, Message& ours, const FirstAt& first_at);
 
 // Whether Apache's leaves such a request without an answer for ever: docs/compat.md.
 bool is_never_answered(int16_t version, Message& ours);
+// Whether Apache's may close the connection in the middle of such an answer: docs/compat.md.
+bool closes_midway(int16_t version, Message& ours);
 
 // The first few differences; empty: equal as far as the rules demand.
 std::vector<Difference> compare(int16_t key, int16_t version, Message& apache, Message& ours);

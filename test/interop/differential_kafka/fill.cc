@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 
@@ -44,10 +45,17 @@ std::string World::group(Prng& prng) {
     case 0:
       return "";
     case 1:
-      return "nobody-" + std::to_string(prng.below(3));
+      return strangers[1 + prng.below(strangers.size() - 1)];
     default:
       return groups[prng.below(groups.size())];
   }
+}
+
+// As Java's String.hashCode() and Kafka have it.
+int32_t World::partition_of_group(const std::string& group) const {
+  uint32_t hash = 0;
+  for (char c : group) hash = 31 * hash + static_cast<uint8_t>(c);
+  return std::abs(static_cast<int32_t>(hash)) % group_partitions;
 }
 
 namespace {

@@ -14,8 +14,8 @@
 
 namespace ottla::differential {
 
-void Link::open() {
-  if (fd_ >= 0 && !closed_) return;
+bool Link::open() {
+  if (fd_ >= 0 && !closed_) return false;
   close();
   fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -28,6 +28,7 @@ void Link::open() {
   }
   int on = 1;
   ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return true;
 }
 
 void Link::close() {

@@ -16,8 +16,9 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // Connects when it is not connected; ends the program when nobody listens.
-  void open();
+  // Connects when it is not connected, and says whether it did; ends the program when nobody
+  // listens.
+  bool open();
   void close();
   bool closed() const { return closed_; }  // by the other side
 

@@ -78,6 +78,11 @@ class Run {
   std::unique_ptr<Message> ask_quietly(int server, Message& request, int16_t key, int16_t version);
   void wait_until(std::string_view what, const std::function<bool(int server)>& done);
 
+  // Offset and time of the first record that Apache's has of that time or a later one, found by
+  // reading.
+  std::optional<std::pair<int64_t, int64_t>> first_record_at(const std::string& topic,
+                                                             int32_t partition, int64_t timestamp);
+
   // A server's word for it; a group that nobody knows is "Empty" too.
   std::string state_of_group(const std::string& group, int server);
 
@@ -112,6 +117,7 @@ class Run {
   Pair& pair(int conn);
   Buffer encode(int server, Message& request, int16_t key, int16_t version, const Pair& pair);
   Reply wait_reply(Link& link, int timeout_ms);
+  Reply quiet_reply(int server, Message& request, int16_t key, int16_t version);
   void decode(int server, Reply& reply, int16_t key, int16_t version);
   void judge(int16_t key, int16_t version, Message* asked,
              const std::function<std::string()>& request, Reply (&reply)[kServers]);
@@ -128,8 +134,8 @@ class Run {
   std::vector<Unparked> unparked_;
   Reply last_[kServers];
   int32_t correlation_ = 0;
-  int64_t position_ = 0, sent_ = 0, differences_ = 0, closes_ = 0, silences_ = 0, parks_ = 0,
-          excused_ = 0;
+  int64_t position_ = 0, sent_ = 0, differences_ = 0, closes_ = 0, silences_ = 0, parks_ = 0;
+  std::map<std::string_view, int64_t> excused_;  // by reason
   struct Spent {
     int64_t count = 0, us = 0;
   };

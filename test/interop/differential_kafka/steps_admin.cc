@@ -1,7 +1,10 @@
 // Set-up, random requests of any API, and topics that come and go.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <set>
 
 #include "broker/record/batch_view.h"
 #include "proto/kafka/api_key.h"
@@ -22,8 +25,31 @@ std::unique_ptr<Message> metadata_of(Run& run, int server, const std::string& to
   return run.ask_quietly(server, request, kmsg::MetadataRequest::kApiKey, 9);
 }
 
+// The least dynamic config of a broker: nothing here heeds it, and it is shown when it holds.
+constexpr const char* kMarkKey = "log.cleaner.backoff.ms";
+
+// Sizes of what the broker compresses are its library's: nothing may depend on them. Which topics
+// are compressed by it is known from their names, and stays so.
+template <class Request>
+void tame_configs(Request& request, World& world) {
+  constexpr int8_t kTopic = 2;
+  for (auto& resource : request.resources) {
+    const Topic* topic =
+        resource.resource_type == kTopic ? world.find(resource.resource_name) : nullptr;
+    bool recompressed = topic && topic->recompressed;
+    for (auto& config : resource.configs) {
+      if (!config.value) continue;
+      bool codec = config.name == "compression.type" && *config.value == "lz4";
+      bool limit = (config.name == "segment.bytes" || config.name == "max.message.bytes") &&
+                   *config.value == "1000";
+      if (codec && !recompressed) config.value = "uncompressed";
+      if (limit && recompressed) config.value = "1";
+    }
+  }
+}
+
 // Takes out what a hash map decides at Apache's, and what would stop one server or slow it down.
-void tame(Message& any, int16_t version) {
+void tame(Message& any, int16_t version, World& world) {
   if (auto* markers = body_of<kmsg::WriteTxnMarkersRequest>(&any)) {
     // Never answered: a marker that is written, and a later one for partitions that are not here.
     if (markers->markers.size() > 1)
@@ -42,6 +68,10 @@ void tame(Message& any, int16_t version) {
     // Never answered: a list of no transactions, or one twice.
     if (version >= 4 && add->transactions.empty())
       add->transactions.emplace_back().transactional_id = "a";
+  } else if (auto* configs = body_of<kmsg::AlterConfigsRequest>(&any)) {
+    tame_configs(*configs, world);
+  } else if (auto* changes = body_of<kmsg::IncrementalAlterConfigsRequest>(&any)) {
+    tame_configs(*changes, world);
   } else if (auto* offsets = body_of<kmsg::OffsetFetchRequest>(&any)) {
     // Never answered: no group at all.
     if (version >= 8 && offsets->groups.empty()) offsets->groups.emplace_back().group_id = "group0";
@@ -89,6 +119,51 @@ void Steps::settle_deleted(const std::string& name) {
       if (!dir.topics.empty()) return false;
     return true;
   });
+}
+
+// Apache's carries a changed config out in another thread, one after the other: when one that is
+// set now holds, those before it do.
+void Steps::settle_configs() {
+  constexpr int8_t kBroker = 4;
+  std::string mark = std::to_string(15'000 + ++config_marks_);
+  bool taken[kServers];
+  for (int server = 0; server < kServers; ++server) {
+    Typed<kmsg::IncrementalAlterConfigsRequest> set;
+    auto& resource = set.body.resources.emplace_back();
+    resource.resource_type = kBroker;
+    auto& config = resource.configs.emplace_back();
+    config.name = kMarkKey;
+    config.value = mark;
+    auto reply = run.ask_quietly(server, set, kmsg::IncrementalAlterConfigsRequest::kApiKey, 0);
+    taken[server] =
+        body_of<kmsg::IncrementalAlterConfigsResponse>(reply.get())->responses.at(0).error_code ==
+        kmsg::ErrorCode::none;
+  }
+  run.wait_until("configs", [&](int server) {
+    if (!taken[server]) return true;
+    Typed<kmsg::DescribeConfigsRequest> ask;
+    auto& resource = ask.body.resources.emplace_back();
+    resource.resource_type = kBroker;
+    resource.configuration_keys = {kMarkKey};
+    auto reply = run.ask_quietly(server, ask, kmsg::DescribeConfigsRequest::kApiKey, 1);
+    const auto& shown = body_of<kmsg::DescribeConfigsResponse>(reply.get())->results.at(0).configs;
+    return shown.size() == 1 && shown[0].value == mark;
+  });
+}
+
+// A partition that is assigned anew has a new epoch a little after the answer, on either side.
+void Steps::settle_epochs() {
+  auto epochs = [&](int server) {
+    Typed<kmsg::MetadataRequest> all;
+    all.body.topics.reset();
+    auto reply = run.ask_quietly(server, all, kmsg::MetadataRequest::kApiKey, 9);
+    std::map<std::pair<std::string, int32_t>, int32_t> found;
+    for (const auto& topic : body_of<kmsg::MetadataResponse>(reply.get())->topics)
+      for (const auto& p : topic.partitions)
+        found[{topic.name.value_or(""), p.partition_index}] = p.leader_epoch;
+    return found;
+  };
+  run.wait_until("epochs", [&](int server) { return server == 0 || epochs(0) == epochs(1); });
 }
 
 int16_t Steps::version(int16_t key) {
@@ -152,7 +227,19 @@ void Steps::set_up() {
   find.key = "group0";
   run.call(0, find, 0, coordinator);
   settle_topic("__consumer_offsets");
-  for (const std::string& group : world.groups) {
+  auto offsets = metadata_of(run, 0, "__consumer_offsets");
+  world.group_partitions = static_cast<int32_t>(
+      body_of<kmsg::MetadataResponse>(offsets.get())->topics.at(0).partitions.size());
+  std::vector<std::string> all_groups = world.groups;
+  all_groups.insert(all_groups.end(), world.strangers.begin(), world.strangers.end());
+  // In which order the groups of one partition forget a topic, a hash map says.
+  std::set<int32_t> taken;
+  for (const std::string& group : all_groups)
+    if (!taken.insert(world.partition_of_group(group)).second) {
+      fmt::print(stderr, "{} shares its partition: choose offsets.topic.num.partitions\n", group);
+      std::exit(4);
+    }
+  for (const std::string& group : all_groups) {
     Expect loaded;
     loaded.settling = [](Message& reply) {
       auto code = body_of<kmsg::HeartbeatResponse>(&reply)->error_code;
@@ -266,7 +353,7 @@ void Steps::read_whole(const std::string& name, int partition) {
     auto& p = from.partitions.emplace_back();
     p.partition = partition;
     p.fetch_offset = at;
-    p.partition_max_bytes = 1 << 20;
+    p.partition_max_bytes = 50'000'000;
     auto* reply = run.ask<kmsg::FetchResponse>(0, fetch, 11);
     if (!reply || reply->responses.empty()) return;
     broker::BatchCursor cursor(reply->responses[0].partitions.at(0).records.bytes);
@@ -282,8 +369,19 @@ void Steps::generic() {
   int16_t v = version(key);
   auto request = make_message(key, true);
   fill(*request, key, v, world, run);
-  tame(*request, v);
+  tame(*request, v, world);
   auto* reply = run.call(static_cast<int>(run.prng.below(3)), *request, key, v);
+  auto is_done = [](const auto& each) { return each.error_code == kmsg::ErrorCode::none; };
+  auto any_done = [&](const auto& list) { return std::any_of(list.begin(), list.end(), is_done); };
+  if (auto* altered = body_of<kmsg::AlterConfigsResponse>(reply);
+      altered && any_done(altered->responses))
+    settle_configs();
+  if (auto* altered = body_of<kmsg::IncrementalAlterConfigsResponse>(reply);
+      altered && any_done(altered->responses))
+    settle_configs();
+  if (auto* moved = body_of<kmsg::AlterPartitionReassignmentsResponse>(reply))
+    for (const auto& topic : moved->responses)
+      if (any_done(topic.partitions)) return settle_epochs();
   // What asked for metadata in versions that cannot forbid it has made topics.
   std::vector<std::string> made;
   if (auto* metadata = body_of<kmsg::MetadataResponse>(reply))
@@ -425,6 +523,13 @@ void Steps::create_partitions() {
         each.assignments->push_back({{pick(prng, {0, 0, 0, 5})}, {}});
     }
   }
+  // A name that no path can have fails the whole at Apache's, after what stands before it was done:
+  // docs/compat.md.
+  for (auto& each : request.topics)
+    if (each.name.empty() || each.name == "." || each.name == "..") {
+      request.topics = {kmsg::CreatePartitionsRequest::CreatePartitionsTopic(each)};
+      break;
+    }
   auto* reply = run.ask<kmsg::CreatePartitionsResponse>(0, request, v);
   if (!reply || request.validate_only) return;
   for (const auto& done : reply->results) {

@@ -44,7 +44,7 @@ void Steps::frames() {
   switch (prng.below(8)) {
     case 0: {
       header.request_api_key =
-          pick<int16_t>(prng, {-1, 52, 62, 63, 64, 69, 90, 127, INT16_MAX, INT16_MIN});
+          pick<int16_t>(prng, {-1, 52, 62, 63, 64, 70, 90, 127, INT16_MAX, INT16_MIN});
       return run.call_frame(kConn, build(header_version), "unknown api key");
     }
     case 1: {

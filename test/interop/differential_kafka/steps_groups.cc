@@ -73,8 +73,8 @@ void Steps::groups() {
     if (m.instance && v < 5) v = 7;
     kmsg::JoinGroupRequest request;
     request.group_id = group.name;
-    request.session_timeout_ms = 300000;
-    if (v >= 1) request.rebalance_timeout_ms = 600000;
+    request.session_timeout_ms = 1'800'000;  // the most that is allowed
+    if (v >= 1) request.rebalance_timeout_ms = 3'600'000;
     request.member_id = m.id;
     if (m.instance) request.group_instance_id = m.instance;
     request.protocol_type = "consumer";

@@ -184,10 +184,20 @@ void Steps::Records::damage(Prng& prng, Buffer& set) {
       break;
     case 8: {
       if (compressed) return;
-      // Any byte of the records.
-      if (set.size() > kBatchHeaderSize)
-        set.data()[kBatchHeaderSize + prng.below(set.size() - kBatchHeaderSize)] ^=
-            static_cast<uint8_t>(1 << prng.below(8));
+      // Any byte of the records; but no time below -1 and no offset that does not rise, which
+      // Apache's takes and can convert for no old client: docs/compat.md.
+      if (set.size() <= kBatchHeaderSize) break;
+      uint8_t& byte = set.data()[kBatchHeaderSize + prng.below(set.size() - kBatchHeaderSize)];
+      auto bit = static_cast<uint8_t>(1 << prng.below(8));
+      byte ^= bit;
+      bool fits = true;
+      int64_t offset = -1;
+      (void)each_record({set.bytes(), kMagicV2}, [&](const Record& r) {
+        fits &= r.timestamp >= -1 && r.offset > offset;
+        offset = r.offset;
+        return fits;
+      });
+      if (!fits) byte ^= bit;
       break;
     }
     case 9: {
@@ -238,9 +248,11 @@ void Steps::produce() {
   };
   std::vector<Claim> claims;
   for (uint64_t topics = prng.chance(0.85) ? 1 : 2 + prng.below(2); topics > 0; --topics) {
-    const Topic& topic = world.any_topic(prng);
     auto& data = request.topic_data.emplace_back();
-    data.name = prng.chance(0.95) ? topic.name : world.topic_name(prng);
+    data.name = prng.chance(0.95) ? world.any_topic(prng).name : world.topic_name(prng);
+    // For a name that is no topic's, as for any.
+    const Topic* found = world.find(data.name);
+    const Topic& topic = found ? *found : world.any_topic(prng);
     for (uint64_t parts = prng.chance(0.85) ? 1 : 2; parts > 0; --parts) {
       auto& part = data.partition_data.emplace_back();
       part.index = prng.chance(0.95)
@@ -369,6 +381,17 @@ void Steps::fetch() {
       if (v < 11) request.rack_id.clear();
     }
   }
+  // Sizes of what the broker compresses are its library's: no limit may decide by them.
+  auto is_recompressed = [&](const auto& asked) {
+    for (const Topic& known : world.topics) {
+      kmsg::Uuid id;
+      bool is = v < 13 ? asked.topic == known.name
+                       : run.symbols.topic_id(known.name, id) && id == asked.topic_id;
+      if (is && known.recompressed) return true;
+    }
+    return false;
+  };
+  constexpr int16_t kLastConverted = 3;
   auto address = [&](const std::string& name, std::string& topic, kmsg::Uuid& id) {
     if (v < 13)
       topic = name;
@@ -401,11 +424,13 @@ void Steps::fetch() {
       if (v >= 12 && prng.chance(0.1)) p.last_fetched_epoch = pick(prng, {-1, 0, 0, 1});
       if (v >= 5 && prng.chance(0.05)) p.log_start_offset = pick<int64_t>(prng, {0, -1, 5});
       if (topic.topic == "__consumer_offsets") {
-        p.partition = static_cast<int32_t>(prng.below(4));
+        p.partition = world.partition_of_group(world.group(prng));
         p.fetch_offset = static_cast<int64_t>(prng.below(prng.chance(0.5) ? 10 : 300));
       }
       p.partition_max_bytes =
           prng.chance(0.04) ? 1 << 20 : pick(prng, {0, 1, 300, 3000, 3000, 30000});
+      if (is_recompressed(topic) && p.partition_max_bytes > 1)
+        p.partition_max_bytes = v <= kLastConverted ? 1 : 50'000'000;
     }
   }
   if (session)
@@ -414,15 +439,8 @@ void Steps::fetch() {
       address(world.any_topic(prng).name, forgotten.topic, forgotten.topic_id);
       forgotten.partitions = {0};
     }
-  // Where sizes are not the same on both sides, no limit may decide what comes after.
   bool recompressed = session && session->recompressed;
-  for (const auto& topic : request.topics)
-    for (const Topic& known : world.topics) {
-      kmsg::Uuid id;
-      bool is = v < 13 ? topic.topic == known.name
-                       : run.symbols.topic_id(known.name, id) && id == topic.topic_id;
-      recompressed |= is && known.recompressed;
-    }
+  for (const auto& topic : request.topics) recompressed |= is_recompressed(topic);
   if (recompressed) request.max_bytes = 50'000'000;
   if (session) session->recompressed = recompressed;
   int32_t asked_id = request.session_id, asked_epoch = request.session_epoch;

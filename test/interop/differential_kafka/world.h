@@ -22,7 +22,10 @@ struct Topic {
 struct World {
   std::vector<Topic> topics;
   std::vector<std::string> groups;
-  int made = 0;  // names given so far
+  // Without members, all of them.
+  std::vector<std::string> strangers = {"", "nobody-0", "nobody-1", "nobody-2"};
+  int made = 0;                  // names given so far
+  int32_t group_partitions = 1;  // of __consumer_offsets
   // Of records: the hour before this one, so that nothing expires. The same for all of a run.
   int64_t start_ms = 0, clock_ms = 0;
 
@@ -37,6 +40,7 @@ struct World {
   int32_t partition(Prng& prng);
   int64_t offset(Prng& prng);
   std::string group(Prng& prng);
+  int32_t partition_of_group(const std::string& group) const;
 };
 
 // A number of the kind that breaks things, when it is not an ordinary one.
@@ -74,6 +78,8 @@ struct Steps {
   void frames();
   void settle_topic(const std::string& name);
   void settle_deleted(const std::string& name);
+  void settle_configs();
+  void settle_epochs();
   void add_topic(const std::string& name, bool recompressed);
   void read_whole(const std::string& name, int partition);
 
@@ -83,6 +89,7 @@ struct Steps {
   std::unique_ptr<Records> records_;
   std::unique_ptr<Groups> groups_;
   std::vector<int16_t> generic_;
+  int64_t config_marks_ = 0;
 };
 
 }  // namespace ottla::differential
