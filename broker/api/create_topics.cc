@@ -2,6 +2,8 @@
 // Source: KIP-4, KIP-525 (configs in the answer), KIP-516.
 #include "proto/kafka/create_topics.h"
 
+#include <algorithm>
+
 #include "broker/api/handlers.h"
 
 namespace ottla::broker {
@@ -11,7 +13,10 @@ using Response = kmsg::CreateTopicsResponse;
 
 namespace {
 
-Response::CreatableTopicResult result_of(ApiContext& context, CreateTopicResult& result) {
+constexpr int16_t kFirstWithConfigs = 5;
+
+Response::CreatableTopicResult result_of(ApiContext& context, int16_t version,
+                                         CreateTopicResult& result) {
   Response::CreatableTopicResult entry;
   entry.name = std::move(result.name);
   entry.topic_id = result.topic_id;
@@ -20,7 +25,7 @@ Response::CreatableTopicResult result_of(ApiContext& context, CreateTopicResult&
   entry.num_partitions = result.num_partitions;
   entry.replication_factor = result.replication_factor;
   entry.configs.emplace();
-  if (result.error != ErrorCode::none) return entry;
+  if (result.error != ErrorCode::none || version < kFirstWithConfigs) return entry;
   for (DescribedConfig& described :
        describe_topic(context.config, context.dynamic, result.configs)) {
     auto& config = entry.configs->emplace_back();
@@ -33,17 +38,39 @@ Response::CreatableTopicResult result_of(ApiContext& context, CreateTopicResult&
   return entry;
 }
 
+struct Answer {
+  ApiContext& context;
+  RequestPtr request;
+  std::vector<CreateTopicResult> results;
+  Response response;
+};
+
+// A topic's configs are thirty lines of text, and topics may be many: the loop's others come
+// between so many of them and the next.
+void go_on(std::shared_ptr<Answer> answer) {
+  constexpr size_t kTopicsATurn = 100;
+  ApiContext& context = answer->context;
+  std::vector<CreateTopicResult>& results = answer->results;
+  auto& topics = answer->response.topics;
+  size_t end = std::min(results.size(), topics.size() + kTopicsATurn);
+  for (size_t i = topics.size(); i < end; ++i)
+    topics.push_back(result_of(context, answer->request->version(), results[i]));
+  if (end == results.size()) return answer->request->reply(answer->response);
+  context.world.loop.post([answer, alive = std::weak_ptr<int>(context.alive)] {
+    if (!alive.expired()) go_on(answer);
+  });
+}
+
 }  // namespace
 
 void handle_create_topics(ApiContext& context, RequestPtr request) {
   kmsg::CreateTopicsRequest asked;
   if (!decode(*request, asked)) return;
   context.control.topics().create_topics(
-      asked, [&context, request = std::move(request)](std::vector<CreateTopicResult> results) {
-        Response response;
-        for (CreateTopicResult& result : results)
-          response.topics.push_back(result_of(context, result));
-        request->reply(response);
+      asked,
+      [&context, request = std::move(request)](std::vector<CreateTopicResult> results) mutable {
+        go_on(
+            std::make_shared<Answer>(Answer{context, std::move(request), std::move(results), {}}));
       });
 }
 

@@ -2,6 +2,7 @@
 #include "proto/kafka/alter_client_quotas.h"
 #include "proto/kafka/create_delegation_token.h"
 #include "proto/kafka/create_partitions.h"
+#include "proto/kafka/create_topics.h"
 #include "proto/kafka/describe_client_quotas.h"
 #include "proto/kafka/incremental_alter_configs.h"
 #include "proto/kafka/leader_and_isr.h"
@@ -137,6 +138,28 @@ TEST_CASE("delegation tokens: nobody is proven, so there are none, for whomever 
   CHECK(ask("User", "alice", 3) == std::pair(kRefused, std::string("User:alice")));
   CHECK(ask("", "alice", 3) == std::pair(kRefused, std::string(":alice")));
   CHECK(ask(std::nullopt, "alice", 3).first == ErrorCode::unknown_server_error);
+}
+
+TEST_CASE("create topics: each is answered, in order, however many; configs from v5 on") {
+  ApiWorld world;
+  kmsg::CreateTopicsRequest request;
+  request.validate_only = true;
+  for (int i = 0; i < 250; ++i) {
+    auto& topic = request.topics.emplace_back();
+    topic.name = i == 120 ? "no/name" : "many-" + std::to_string(i);
+    topic.num_partitions = topic.replication_factor = 1;
+  }
+  for (int16_t version : {int16_t{4}, int16_t{5}}) {
+    auto answer = world.ask<kmsg::CreateTopicsResponse>(request, version);
+    REQUIRE(answer);
+    REQUIRE(answer->topics.size() == 250);
+    for (size_t i = 0; i < 250; ++i) {
+      const auto& topic = answer->topics[i];
+      CHECK(topic.name == request.topics[i].name);
+      CHECK((topic.error_code == ErrorCode::none) == (i != 120));
+      CHECK((topic.configs && !topic.configs->empty()) == (version == 5 && i != 120));
+    }
+  }
 }
 
 TEST_CASE("create partitions: a name that is no znode's fails all, but for names that come twice") {
