@@ -10,17 +10,10 @@
 #include "common/base/bytes.h"
 #include "common/base/crc32c.h"
 #include "common/base/endian.h"
+#include "common/base/wrapping.h"
 #include "common/compress/codec.h"
 
 namespace ottla::broker {
-
-// Offsets and timestamps of bytes that nobody has vouched for yet may be any numbers.
-inline int64_t wrapping_add(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-}
-inline int64_t wrapping_sub(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
-}
 
 class BatchView {
  public:

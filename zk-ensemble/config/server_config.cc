@@ -108,8 +108,11 @@ Result<void> check_whole(ServerConfig& config, const std::string& source) {
     config.data_log_dir.pop_back();
   if (!config.client_port)
     return fail(Errc::invalid, fmt::format("{}: clientPort is not set; it must be a port", source));
-  if (config.min_session_timeout_ms == -1) config.min_session_timeout_ms = config.tick_time_ms * 2;
-  if (config.max_session_timeout_ms == -1) config.max_session_timeout_ms = config.tick_time_ms * 20;
+  auto ticks = [&](int64_t count) {
+    return static_cast<int32_t>(std::min<int64_t>(count * config.tick_time_ms, INT32_MAX));
+  };
+  if (config.min_session_timeout_ms == -1) config.min_session_timeout_ms = ticks(2);
+  if (config.max_session_timeout_ms == -1) config.max_session_timeout_ms = ticks(20);
   if (config.min_session_timeout_ms > config.max_session_timeout_ms) {
     return fail(Errc::invalid,
                 fmt::format("{}: minSessionTimeout={}: must not be larger than maxSessionTimeout={}",

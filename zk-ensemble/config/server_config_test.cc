@@ -133,5 +133,7 @@ TEST_CASE("command line: port and directory") {
   auto loaded = config_of_arguments({"2181", "/d", "500"});
   REQUIRE(loaded);
   CHECK(loaded->config.tick_time_ms == 500);
+  CHECK(loaded->config.max_session_timeout_ms == 10'000);
+  CHECK(config_of_arguments({"2181", "/d", "200000000"})->config.max_session_timeout_ms == INT32_MAX);
   CHECK(!config_of_arguments({"2181"}));
 }

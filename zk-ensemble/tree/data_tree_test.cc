@@ -189,6 +189,11 @@ TEST_CASE("quota statistics") {
   CHECK(h.run(OpCode::create, create_body("/q/c")) == ZkError::quota_exceeded);
   h.run(OpCode::remove, path_version_body("/q/b", -1));
   CHECK(stats() == "count=2,bytes=9");
+  // A client may have written any numbers; sums wrap around.
+  h.run(OpCode::set_data, set_data_body("/zookeeper/quota/q/zookeeper_stats",
+                                        "count=9223372036854775807,bytes=9223372036854775806"));
+  CHECK(h.run(OpCode::create, create_body("/q/b", "12")) == ZkError::ok);
+  CHECK(stats() == "count=-9223372036854775808,bytes=-9223372036854775808");
   CHECK(h.tree.digest_mismatches() == 0);
   h.tree.check_invariants();
 }

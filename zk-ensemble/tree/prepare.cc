@@ -1,6 +1,7 @@
 #include "zk-ensemble/tree/prepare.h"
 
 #include "common/base/check.h"
+#include "common/base/wrapping.h"
 #include "zk-ensemble/tree/jute_io.h"
 #include "zk-ensemble/tree/path.h"
 
@@ -508,9 +509,9 @@ ZkError Preparer::check_quota(std::string_view path, int64_t bytes, int64_t coun
   std::optional<QuotaTrack> now = track_at(quota_stats_path(covering), found);
   if (!found) return ZkError::ok;
   if (!now) return ZkError::marshalling_error;
-  if (check_count && now->count() + count > limit->count_hard_limit())
+  if (check_count && wrapping_add(now->count(), count) > limit->count_hard_limit())
     return ZkError::quota_exceeded;
-  if (check_bytes && now->bytes() + bytes > limit->byte_hard_limit())
+  if (check_bytes && wrapping_add(now->bytes(), bytes) > limit->byte_hard_limit())
     return ZkError::quota_exceeded;
   return ZkError::ok;
 }

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/base/wrapping.h"
 #include "zk-ensemble/tree/data_tree.h"
 #include "zk-ensemble/tree/path.h"
 
@@ -253,8 +254,8 @@ void DataTree::quota_add(std::string_view path, int64_t bytes, int64_t count) {
   Node* stats = find_mutable(stats_path);
   if (stats == nullptr) return;
   QuotaTrack track = QuotaTrack::parse(as_text(stats->data())).value_or(QuotaTrack());
-  track.set_count(track.count() + count);
-  track.set_bytes(track.bytes() + bytes);
+  track.set_count(wrapping_add(track.count(), count));  // a client may have written any
+  track.set_bytes(wrapping_add(track.bytes(), bytes));
   set_node_data(*stats, stats_path, as_bytes(track.text()));
 }
 
