@@ -21,7 +21,8 @@ def test_topics_producer_consumer():
     ours = run([script("kafka-topics.sh"), *at, "--describe", "--topic", "java"]).stdout
     assert theirs == ours, f"theirs:\n{theirs}\nours:\n{ours}"
     assert "java" in run(java_command(topics, *at, "--list"), timeout=90).stdout.split()
-    groups = run(java_command("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", *at, "--describe", "--group", "java-group"), timeout=90).stdout
+    groups = run(java_command("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", *at, "--describe", "--group", "java-group",
+                              "--timeout", str(int(scaled(20_000)))), timeout=90).stdout
     assert "java-group" in groups, groups
     run(java_command(topics, *at, "--alter", "--topic", "java", "--partitions", "5"), timeout=90)
     run(java_command(topics, *at, "--delete", "--topic", "java"), timeout=90)

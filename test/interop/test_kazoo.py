@@ -15,8 +15,8 @@ except ImportError:
 
 
 def client(ensemble, chroot=""):
-    zk = KazooClient(hosts=f"127.0.0.1:{ensemble.port}{chroot}", timeout=4)
-    zk.start(10)
+    zk = KazooClient(hosts=f"127.0.0.1:{ensemble.port}{chroot}", timeout=scaled(4))
+    zk.start(scaled(10))
     atexit.register(lambda: (zk.stop(), zk.close()))
     return zk
 

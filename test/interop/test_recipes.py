@@ -26,10 +26,11 @@ class Crowd:
     def __init__(self, recipe):
         build(recipe)
         self.recipe = os.path.join(BUILT, recipe)
-        self.ensemble = ensemble_of_choice(extra="tickTime=500\n")
+        # The recipes ask for sessions of 2 s and get at least two ticks.
+        self.ensemble = ensemble_of_choice(extra=f"tickTime={int(scaled(500))}\n")
         self.log = os.path.join(self.ensemble.directory, "recipe.log")
-        self.zk = KazooClient(hosts=f"127.0.0.1:{self.ensemble.port}", timeout=10)
-        self.zk.start(10)
+        self.zk = KazooClient(hosts=f"127.0.0.1:{self.ensemble.port}", timeout=scaled(10))
+        self.zk.start(scaled(10))
         atexit.register(lambda: (self.zk.stop(), self.zk.close()))
         self.members = {}
 
@@ -56,7 +57,7 @@ class Crowd:
     def join(self):
         """Those left end by themselves, well."""
         for member in self.members.values():
-            assert member.process.wait(40) == 0, f"{member.command} ended with {member.process.returncode}: {member.tail()}"
+            assert member.process.wait(scaled(40)) == 0, f"{member.command} ended with {member.process.returncode}: {member.tail()}"
 
     def holder(self):
         """Who has the lock or leads, by the log."""
