@@ -6,12 +6,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
-#include <tuple>
 
 #include "broker/api/handlers.h"
 #include "broker/api/loggers.h"
 #include "broker/api/one_by_one.h"
+#include "common/wire/repeats.h"
 
 namespace ottla::broker {
 
@@ -30,6 +29,12 @@ struct Call {
   Response response;
   size_t next = 0;
   OneByOne steps;
+  wire::Repeats<std::pair<int8_t, std::string>> repeats;
+
+  void tell(Response::DescribeConfigsResult result) {
+    repeats.told(result, request->version());
+    response.results.push_back(std::move(result));
+  }
 };
 
 bool is_wanted(const Resource& resource, const std::string& name) {
@@ -125,12 +130,12 @@ void describe_topic_resource(std::shared_ptr<Call> call, const Resource& resourc
             add_configs(*call, resource,
                         describe_topic(call->context.config, call->context.dynamic, *stored),
                         result);
-          call->response.results.push_back(std::move(result));
+          call->tell(std::move(result));
           step(std::move(call));
         });
     return;
   }
-  call->response.results.push_back(std::move(result));
+  call->tell(std::move(result));
   step(std::move(call));
 }
 
@@ -138,6 +143,8 @@ void describe_topic_resource(std::shared_ptr<Call> call, const Resource& resourc
 void next_resource(std::shared_ptr<Call> call) {
   if (call->next == call->asked.resources.size()) return call->request->reply(call->response);
   const Resource& resource = call->asked.resources[call->next++];
+  if (!call->repeats.admits({resource.resource_type, resource.resource_name}))
+    return step(std::move(call));
   Response::DescribeConfigsResult result;
   result.resource_type = resource.resource_type;
   result.resource_name = resource.resource_name;
@@ -146,7 +153,7 @@ void next_resource(std::shared_ptr<Call> call) {
       return describe_topic_resource(std::move(call), resource, std::move(result));
     case kBroker:
       describe_broker_resource(*call, resource, result);
-      call->response.results.push_back(std::move(result));
+      call->tell(std::move(result));
       // They are many: the loop's others come between a broker and the next.
       return call->context.world.loop.post(
           [call, alive = std::weak_ptr<int>(call->context.alive)] {
@@ -163,7 +170,7 @@ void next_resource(std::shared_ptr<Call> call) {
     default:  // refuses_all() left none
       break;
   }
-  call->response.results.push_back(std::move(result));
+  call->tell(std::move(result));
   step(std::move(call));
 }
 
@@ -188,14 +195,6 @@ bool refuses_all(const kmsg::DescribeConfigsRequest& asked, Response& response) 
   return true;
 }
 
-// Eight bytes of a request may stand for the 30 KB that a broker's configs are.
-void leave_out_repeats(std::vector<Resource>& resources) {
-  std::set<std::tuple<int8_t, std::string, std::optional<std::vector<std::string>>>> seen;
-  std::erase_if(resources, [&](const Resource& r) {
-    return !seen.emplace(r.resource_type, r.resource_name, r.configuration_keys).second;
-  });
-}
-
 }  // namespace
 
 void handle_describe_configs(ApiContext& context, RequestPtr request) {
@@ -203,7 +202,6 @@ void handle_describe_configs(ApiContext& context, RequestPtr request) {
   if (!decode(*request, call->asked)) return;
   call->request = std::move(request);
   if (refuses_all(call->asked, call->response)) return call->request->reply(call->response);
-  leave_out_repeats(call->asked.resources);
   step(std::move(call));
 }
 

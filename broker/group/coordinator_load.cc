@@ -1,9 +1,9 @@
 // Becoming and ceasing to be coordinator of a partition; and the questions that change nothing.
 #include <algorithm>
-#include <set>
 
 #include "broker/group/internal.h"
 #include "common/base/check.h"
+#include "common/wire/repeats.h"
 
 namespace ottla::broker {
 
@@ -184,6 +184,26 @@ constexpr std::string_view kGroupType = "classic";
 // READ, DELETE and DESCRIBE, by the bits of AclOperation: all there is to a group.
 constexpr int32_t kGroupOperations = 1 << 3 | 1 << 6 | 1 << 8;
 
+// group: nullptr for one that is not known.
+void describe_group(const Group* group, kmsg::DescribeGroupsResponse::DescribedGroup& described) {
+  described.group_state = group_state_name(group ? group->state() : GroupState::dead);
+  if (group == nullptr) return;
+  bool is_stable = group->is(GroupState::stable);
+  described.protocol_type = group->protocol_type.value_or("");
+  if (is_stable) described.protocol_data = *group->protocol_name;
+  for (const auto& [member_id, member] : group->members()) {
+    auto& out = described.members.emplace_back();
+    out.member_id = member_id;
+    out.group_instance_id = member.instance_id;
+    out.client_id = member.client_id;
+    out.client_host = member.client_host;
+    if (!is_stable) continue;  // between generations neither means anything
+    const std::string* metadata = member.metadata(*group->protocol_name);
+    if (metadata != nullptr) out.member_metadata = *metadata;
+    out.member_assignment = member.assignment;
+  }
+}
+
 }  // namespace
 
 kmsg::ListGroupsResponse GroupCoordinator::list_groups(
@@ -214,36 +234,18 @@ kmsg::ListGroupsResponse GroupCoordinator::list_groups(
 kmsg::DescribeGroupsResponse GroupCoordinator::describe_groups(
     const kmsg::DescribeGroupsRequest& request, const GroupContext& context) const {
   kmsg::DescribeGroupsResponse response;
-  std::set<std::string> seen;  // three bytes of a request may stand for all that a group's members say
+  wire::Repeats<std::string> repeats;
   for (const std::string& group_id : request.groups) {
-    if (!seen.insert(group_id).second) continue;
+    if (!repeats.admits(group_id)) continue;
     auto& described = response.groups.emplace_back();
     described.group_id = group_id;
-    ErrorCode error = refusal(group_id, Api::allows_empty_group_id);
-    described.error_code = error;
-    if (error != ErrorCode::none) continue;
-    if (context.api_version >= 3 && request.include_authorized_operations)
-      described.authorized_operations = kGroupOperations;
-    const Group* group = find(group_id);
-    if (group == nullptr) {
-      described.group_state = group_state_name(GroupState::dead);
-      continue;
+    described.error_code = refusal(group_id, Api::allows_empty_group_id);
+    if (described.error_code == ErrorCode::none) {
+      if (context.api_version >= 3 && request.include_authorized_operations)
+        described.authorized_operations = kGroupOperations;
+      describe_group(find(group_id), described);
     }
-    bool is_stable = group->is(GroupState::stable);
-    described.group_state = group_state_name(group->state());
-    described.protocol_type = group->protocol_type.value_or("");
-    if (is_stable) described.protocol_data = *group->protocol_name;
-    for (const auto& [member_id, member] : group->members()) {
-      auto& out = described.members.emplace_back();
-      out.member_id = member_id;
-      out.group_instance_id = member.instance_id;
-      out.client_id = member.client_id;
-      out.client_host = member.client_host;
-      if (!is_stable) continue;  // between generations neither means anything
-      const std::string* metadata = member.metadata(*group->protocol_name);
-      if (metadata != nullptr) out.member_metadata = *metadata;
-      out.member_assignment = member.assignment;
-    }
+    repeats.told(described, context.api_version);
   }
   return response;
 }

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "broker/group/internal.h"
+#include "common/wire/repeats.h"
 #include "proto/kafka/java_string.h"
 #include "common/base/check.h"
 
@@ -343,32 +344,15 @@ void answer_offsets(const Group* group, const AskedTopics& asked, bool require_s
   }
 }
 
-// What groups that are named again may add to an answer. Behind it they are left out: nine bytes of
-// a request stand for all that a group ever committed.
-constexpr size_t kRepeatedBytes = 4 << 20;
-
-size_t bytes_of(const kmsg::OffsetFetchResponse::OffsetFetchResponseGroup& answered) {
-  constexpr size_t kFixed = 20;  // an entry without its strings, about
-  size_t bytes = kFixed + answered.group_id.size();
-  for (const auto& topic : answered.topics) {
-    bytes += kFixed + topic.name.size();
-    for (const auto& partition : topic.partitions)
-      bytes += kFixed + (partition.metadata ? partition.metadata->size() : 0);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 kmsg::OffsetFetchResponse GroupCoordinator::offset_fetch(const kmsg::OffsetFetchRequest& request,
                                                          const GroupContext& context) const {
   kmsg::OffsetFetchResponse response;
   if (context.api_version >= 8) {
-    std::set<std::string> seen;
-    size_t repeated = 0;
+    wire::Repeats<std::string> repeats;
     for (const auto& asked : request.groups) {
-      bool again = !seen.insert(asked.group_id).second;
-      if (again && repeated > kRepeatedBytes) continue;
+      if (!repeats.admits(asked.group_id)) continue;
       auto& answered = response.groups.emplace_back();
       answered.group_id = asked.group_id;
       ErrorCode error = refusal(asked.group_id, Api::allows_empty_group_id);
@@ -376,7 +360,7 @@ kmsg::OffsetFetchResponse GroupCoordinator::offset_fetch(const kmsg::OffsetFetch
       if (error == ErrorCode::none)
         answer_offsets(find(asked.group_id), asked.topics, request.require_stable, ErrorCode::none,
                        answered.topics);
-      if (again) repeated += bytes_of(answered);
+      repeats.told(answered, context.api_version);
     }
     return response;
   }
