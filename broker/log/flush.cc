@@ -149,7 +149,7 @@ void PartitionLog::close(std::function<void(const Result<void>&)> done) {
 }
 
 void PartitionLog::close_if_idle() {
-  if (!closing_ || closing_->begun || flushing_ || naming_ > 0) return;
+  if (!closing_ || closing_->begun || flushing_ || !naming_.empty()) return;
   closing_->begun = true;
   close_now();
 }

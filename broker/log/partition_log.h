@@ -321,7 +321,9 @@ class PartitionLog {
   int64_t last_flush_wall_ms_ = 0;
   bool flush_posted_ = false;
   bool flushing_ = false;
-  int naming_ = 0;                           // partition.metadata is synced under a temporary name
+  // partition.metadata, synced under a temporary name before it takes its own; and how many are.
+  std::vector<std::shared_ptr<rt::File>> naming_;
+  size_t named_ = 0;
   std::shared_ptr<rt::File> flushing_file_;  // kept while it is synced, also when its segment goes
   uint64_t unflushed_bytes_ = 0;             // appended since the last flush began
   uint64_t flushing_bytes_ = 0;              // of the flush that runs

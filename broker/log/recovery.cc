@@ -374,15 +374,17 @@ void PartitionLog::set_topic_id(const std::string& topic_id) {
     fail_log(file.error());
     return;
   }
-  ++naming_;
-  (*file)->sync([this, kept = *file, alive = std::weak_ptr<int>(alive_)](Result<void> synced) {
+  naming_.push_back(*file);  // not in the callback, which is the file's own
+  (*file)->sync([this, alive = std::weak_ptr<int>(alive_)](Result<void> synced) {
     if (!alive.expired()) name_topic(std::move(synced));
   });
 }
 
 // The file is whole and durable: it takes its name, wherever the directory is by now.
 void PartitionLog::name_topic(Result<void> result) {
-  if (--naming_ > 0) return;  // written again meanwhile
+  if (++named_ < naming_.size()) return;  // written again meanwhile
+  naming_.clear();
+  named_ = 0;
   std::string path = dir_ + "/" + kPartitionMetadataFile;
   if (result && !failed_) result = world_.disk.rename(path + ".tmp", path);
   // A directory that went meanwhile is no failing disk.
