@@ -164,7 +164,7 @@ class Client {
   }
   void create(int32_t xid, const std::string& path) {
     static const std::string_view kRest(
-        "\0\0\0\0\0\0\0\1\0\0\0\x1f\0\0\0\5world\0\0\0\6anyone\0\0\0\0", 39);
+        "\0\0\0\0\0\0\0\1\0\0\0\x1f\0\0\0\5world\0\0\0\6anyone\0\0\0\0", 35);
     send(xid, OpCode::create, path, kRest);
   }
   // The size of the next frame; 0 when none comes.
