@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <map>
 
 #include "common/wire/arbitrary.h"
 
@@ -86,13 +87,14 @@ void UnknownTags::append(uint32_t tag, std::string_view bytes) {
   if (!fields_) fields_ = std::make_unique<Fields>();
   fields_->push_back({tag, std::string(bytes)});
 }
-bool UnknownTags::sort() {
-  if (!fields_) return true;
-  auto below = [](const TaggedField& a, const TaggedField& b) { return a.tag < b.tag; };
-  if (!std::is_sorted(fields_->begin(), fields_->end(), below))
-    std::sort(fields_->begin(), fields_->end(), below);
-  auto same = [](const TaggedField& a, const TaggedField& b) { return a.tag == b.tag; };
-  return std::adjacent_find(fields_->begin(), fields_->end(), same) == fields_->end();
+void UnknownTags::sort() {
+  if (!fields_) return;
+  auto not_below = [](const TaggedField& a, const TaggedField& b) { return a.tag >= b.tag; };
+  if (std::adjacent_find(fields_->begin(), fields_->end(), not_below) == fields_->end()) return;
+  std::map<uint32_t, std::string> last;
+  for (TaggedField& field : *fields_) last[field.tag] = std::move(field.bytes);
+  fields_->clear();
+  for (auto& [tag, bytes] : last) fields_->push_back({tag, std::move(bytes)});
 }
 bool UnknownTags::operator==(const UnknownTags& other) const {
   if (size() != other.size()) return false;
@@ -222,18 +224,13 @@ bool TagReader::next() {
   if (started_ && r_.position() != end_) r_.set_failed();
   if (!r_.ok()) return false;
   if (left_ == 0) {
-    if (unknown_ && !unknown_->sort()) r_.set_failed();
+    if (unknown_) unknown_->sort();
     return false;
   }
   --left_;
   tag_ = r_.uvarint();
   uint32_t size = r_.uvarint();
   if (size > r_.remaining()) r_.set_failed();
-  if (tag_ < 64) {
-    uint64_t bit = uint64_t{1} << tag_;
-    if ((seen_ & bit) != 0) r_.set_failed();
-    seen_ |= bit;
-  }
   end_ = r_.position() + size;
   started_ = true;
   return r_.ok();

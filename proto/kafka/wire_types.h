@@ -88,8 +88,9 @@ class UnknownTags {
   bool empty() const { return size() == 0; }
   const TaggedField& operator[](size_t i) const { return (*fields_)[i]; }
   void append(uint32_t tag, std::string_view bytes);
-  // Into ascending order; false when a tag is there twice.
-  bool sort();
+  // Into ascending order; of a tag that came several times the last counts, as for Apache's
+  // brokers.
+  void sort();
   bool operator==(const UnknownTags& other) const;
   void fill(Prng& prng);
 
@@ -157,7 +158,7 @@ class TagWriter {
 };
 
 // Walks a tagged section: while (tags.next()) { switch (tags.tag()) {...} }. A field must be read
-// to its exact end; tags must ascend.
+// to its exact end; of a tag that comes several times the last counts.
 class TagReader {
  public:
   explicit TagReader(wire::Reader& r);
@@ -170,7 +171,6 @@ class TagReader {
   uint32_t left_;
   uint32_t tag_ = 0;
   size_t end_ = 0;
-  uint64_t seen_ = 0;               // bit per tag below 64
   UnknownTags* unknown_ = nullptr;  // to be put in order at the end
   bool started_ = false;
 };

@@ -382,6 +382,9 @@ class SourceEmitter {
         line(indent + 1,
              fmt::format("{}if (tags.tag() == {}{}{}) {{", field == tagged[0] ? "" : "} else ",
                          field->tag, present.empty() ? "" : " && ", present));
+        // The tag may have come before: nothing of that one stays.
+        if (field->is_array || field->type == Type::structure)
+          line(indent + 2, fmt::format("{} = {{}};", field->name));
         emit_get_value(context, *field, indent + 2);
       }
       line(indent + 1, "} else {");
