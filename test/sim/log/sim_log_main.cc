@@ -12,6 +12,8 @@
 //   --faults              of each seed, every call to the disk fails once (EIO, ENOSPC by turns),
 //   in the first run and in the one that recovers: the directory goes offline, told once, or the
 //   start or the clean end says that it failed; what was acknowledged is there after the next start
+//   --damage              the other story, of a disk on which synced bytes decay and writes land
+//   elsewhere (damage.h)
 //
 // Promises checked: the log is always a prefix of what was appended, in order, every byte; with
 // flush.messages=1 no acknowledged record is missing; index entries point at their batches;
@@ -22,6 +24,7 @@
 #include <ctime>
 
 #include "common/base/log.h"
+#include "test/sim/log/damage.h"
 #include "test/sim/log/trial.h"
 
 using namespace ottla;
@@ -31,7 +34,7 @@ namespace {
 struct Arguments {
   uint64_t first = static_cast<uint64_t>(std::time(nullptr)) * 1000;  // fresh, unless given
   uint64_t seeds = 1;
-  bool lying = false, repeat = false, verbose = false, faults = false;
+  bool lying = false, repeat = false, verbose = false, faults = false, damage = false;
 };
 
 // The command that repeats a failure names the program as it was called.
@@ -56,21 +59,23 @@ int fail_every_call(const Arguments& arguments, const char* program) {
   return 0;
 }
 
-int run_all(const Arguments& arguments, const char* program) {
+// Story: Trial or DamagedLog.
+template <typename Story>
+int run_all(const Arguments& arguments, const char* program, const char* flags, auto... how) {
   uint64_t appended = 0, hash = 0;
   for (uint64_t seed = arguments.first; seed < arguments.first + arguments.seeds; ++seed) {
-    broker::Trial trial(seed, arguments.lying);
-    std::string wrong = trial.run();
-    hash = trial.hash();
-    appended += trial.appended();
+    Story story(seed, how...);
+    std::string wrong = story.run();
+    hash = story.hash();
+    appended += story.appended();
     if (wrong.empty() && arguments.repeat) {
-      broker::Trial again(seed, arguments.lying);
+      Story again(seed, how...);
       (void)again.run();
       if (again.hash() != hash) wrong = "the same seed gave another trace";
     }
     if (wrong.empty()) continue;
     fmt::print("{} seed={} {}\nrepeat: {} --seed {}{}\n", arguments.lying ? "noticed" : "FAILED",
-               seed, wrong, program, seed, arguments.lying ? " --lying" : "");
+               seed, wrong, program, seed, flags);
     return arguments.lying ? 0 : 1;
   }
   if (arguments.lying) return fmt::print("FAILED: syncs do nothing, and no seed notices\n"), 1;
@@ -96,11 +101,16 @@ int main(int argc, char** argv) {
       arguments.repeat = true;
     else if (flag == "--faults")
       arguments.faults = true;
+    else if (flag == "--damage")
+      arguments.damage = true;
     else if (flag == "--verbose")
       arguments.verbose = true;
     else
       return fmt::print(stderr, "unknown flag {}\n", flag), 2;
   }
   log::set_level(arguments.verbose ? log::Level::debug : log::Level::off);
-  return arguments.faults ? fail_every_call(arguments, argv[0]) : run_all(arguments, argv[0]);
+  if (arguments.faults) return fail_every_call(arguments, argv[0]);
+  if (arguments.damage) return run_all<broker::DamagedLog>(arguments, argv[0], " --damage");
+  return run_all<broker::Trial>(arguments, argv[0], arguments.lying ? " --lying" : "",
+                                arguments.lying);
 }
