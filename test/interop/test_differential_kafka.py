@@ -10,7 +10,6 @@ REQUESTS = int(os.environ.get("OTTLA_REQUESTS", 50000 if FULL else 2000))
 def test_run():
     stacks = differential_kafka.Stacks()
     done = stacks.run(SEED, REQUESTS, "--keep-going", timeout=3000 if FULL else 200)
-    stacks.stop()
     assert done.returncode == 0, f"{differential_kafka.program()} exited with {done.returncode}"
 
 

@@ -75,6 +75,11 @@ Buffer legacy_set(Prng& prng, World& world, const Topic& topic, int8_t magic) {
   return out;
 }
 
+// Sequences wrap to 0.
+int32_t sequence_behind(int32_t sequence, int64_t count) {
+  return static_cast<int32_t>((sequence + count) & INT32_MAX);
+}
+
 }  // namespace
 
 Steps::Records::Producer& Steps::Records::any_producer(Prng& prng) {
@@ -101,7 +106,7 @@ Buffer Steps::Records::batch(Prng& prng, World& known, const Topic& topic, int32
       options.base_sequence = again.sequence;
       if (prng.chance(0.9)) count = again.count;
     } else if (die == 1) {
-      options.base_sequence = next + static_cast<int32_t>(prng.between(1, 5));
+      options.base_sequence = sequence_behind(next, prng.between(1, 5));
     } else if (die == 2) {
       if (p.epoch > 0) options.producer_epoch = static_cast<int16_t>(p.epoch - 1);
     } else if (die == 3) {
@@ -312,7 +317,7 @@ void Steps::produce() {
         for (auto& p : records.producers) {
           if (p.id != claim.producer) continue;
           auto& [next, sent] = p.at[{claim.topic, claim.partition}];
-          next = claim.sequence + claim.count;
+          next = sequence_behind(claim.sequence, claim.count);
           sent.push_back({claim.sequence, claim.count});
           if (sent.size() > 6) sent.erase(sent.begin());
         }
