@@ -89,9 +89,16 @@ void WireClient::give_up_start() {
 void WireClient::connect_next() {
   state_ = State::connecting;
   const rt::Endpoint& server = order_[next_server_];
-  // One slow server must not eat the session: Java's client, too, gives each its share.
-  int64_t share_ms =
-      std::max<int64_t>(options_.session_timeout_ms / static_cast<int64_t>(order_.size()), 500);
+  // One slow server must not eat the session: Java's client, too, gives each its share. A session
+  // that lives has time for another try even at a single server, which may have taken the
+  // connection while it was still starting and never answer.
+  auto shares = static_cast<int64_t>(order_.size());
+  int64_t timeout_ms = options_.session_timeout_ms;
+  if (credentials_.session_id != 0) {
+    shares = std::max<int64_t>(shares, 3);
+    if (negotiated_timeout_ms_ > 0) timeout_ms = negotiated_timeout_ms_;
+  }
+  int64_t share_ms = std::max<int64_t>(timeout_ms / shares, 500);
   connect_timer_->arm_at(after_ms(world_.loop.now(), share_ms));
   attempt_ = world_.net.connect(server, [this](auto result) { on_connect(std::move(result)); });
 }

@@ -190,6 +190,18 @@ TEST_CASE("an answer to the connect request that does not decode is tried elsewh
   CHECK(fixture.client->session().session_id == 0x77);
 }
 
+TEST_CASE("a session outlives a server that takes its connection and never answers") {
+  Fixture fixture;
+  fixture.server.greet = [](int connection) { return connection == 2 ? "" : greeting(); };
+  REQUIRE(fixture.start() == "");
+  fixture.client->drop_connection();
+  fixture.simulator.run_for(5'000'000'000);  // of 6 s that the session has
+  CHECK(fixture.server.links.size() == 3);
+  CHECK(fixture.client->connected());
+  CHECK(fixture.events == std::vector{ZkSessionEvent::connected, ZkSessionEvent::disconnected,
+                                      ZkSessionEvent::reconnected});
+}
+
 TEST_CASE("an identity is given again on each connection, and a refused one is told") {
   Fixture fixture;
   REQUIRE(fixture.start().empty());

@@ -284,7 +284,8 @@ def dump(directory, what):
             if bad in line:
                 raise AssertionError(f"{what}: DumpLogSegments: {line}\n" + "\n".join(text.splitlines()[-20:]))
     assert text.count("Dumping ") == len(logs + indexes + snapshots), text[-2000:]
-    sane = run(java_command(tool, "--index-sanity-check", "--files", ",".join(indexes)), timeout=120)
+    if indexes:  # a broker of ours that is killed young has none yet
+        sane = run(java_command(tool, "--index-sanity-check", "--files", ",".join(indexes)), timeout=120)
     for path in indexes:
         assert f"{path} passed sanity check." in sane.stdout or f"{path} is empty." in sane.stdout, f"{what}: {path}: {sane.stdout[-2000:]} {sane.stderr[-2000:]}"
     offsets = [f for f in logs if "__consumer_offsets" in f]
