@@ -1,5 +1,7 @@
 #include "zk-ensemble/txnlog/snapshot_writer.h"
 
+#include <utility>
+
 namespace ottla::zk {
 namespace {
 constexpr std::string_view kEndMark("\0\0\0\1/", 5);
@@ -39,6 +41,8 @@ void SnapshotWriter::later(void (SnapshotWriter::*step)()) {
 
 void SnapshotWriter::fail_with(Error error) {
   cursor_.reset();
+  // At once, and not on the pool: of a full disk it holds the room that the log needs for its next record.
+  if (std::exchange(file_, nullptr)) (void)world_.disk.remove(path_ + ".tmp");
   done_(std::unexpected(std::move(error)));
 }
 

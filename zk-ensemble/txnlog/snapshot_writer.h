@@ -1,7 +1,7 @@
 // SnapshotWriter: serialises a tree into snapshot.<zxid> in slices, one a turn of the loop, while
 // the tree goes on changing (a fuzzy snapshot: replaying the log from `zxid` makes it exact). The file
-// is written under NAME.tmp, synced and renamed, so a name without .tmp is always a whole snapshot.
-// Destroying it gives the snapshot up.
+// is written under NAME.tmp, synced and renamed, so a name without .tmp is always a whole snapshot; one
+// that fails is removed. Destroying it gives the snapshot up.
 // Source: ZooKeeper Administrator's Guide, "Data File Management".
 #pragma once
 

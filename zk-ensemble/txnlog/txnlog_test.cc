@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <catch2/catch.hpp>
+#include <climits>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -83,11 +84,12 @@ std::string create_entry(int64_t zxid, const std::string& path, const std::strin
   return to_string(out.bytes());
 }
 
-// A disk whose files cannot reserve room, and are otherwise the given disk's.
-class NoRoomToReserve final : public rt::Disk {
+// A disk whose files cannot reserve room and take so many more writes; otherwise the given one.
+class FullDisk final : public rt::Disk {
  public:
   int refused = 0;
-  explicit NoRoomToReserve(rt::Disk& disk) : disk_(disk) {}
+  int writes_left = INT_MAX;
+  explicit FullDisk(rt::Disk& disk) : disk_(disk) {}
 
   Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
     OTTLA_ASSIGN(auto file, disk_.open(path, mode));
@@ -108,11 +110,12 @@ class NoRoomToReserve final : public rt::Disk {
 
  private:
   struct File final : rt::File {
-    File(NoRoomToReserve& on, std::shared_ptr<rt::File> file) : disk(on), inner(std::move(file)) {}
+    File(FullDisk& on, std::shared_ptr<rt::File> file) : disk(on), inner(std::move(file)) {}
     const std::string& path() const override { return inner->path(); }
     uint64_t size() const override { return inner->size(); }
     Result<size_t> read_at(uint64_t offset, MutBytes into) override { return inner->read_at(offset, into); }
     Result<void> write_at(uint64_t offset, std::span<const Bytes> pieces) override {
+      if (disk.writes_left-- <= 0) return fail(Errc::no_space, "no room");
       return inner->write_at(offset, pieces);
     }
     void sync(Fn<void(Result<void>)> done) override { inner->sync(std::move(done)); }
@@ -122,7 +125,7 @@ class NoRoomToReserve final : public rt::Disk {
       ++disk.refused;
       return fail(Errc::no_space, "no room to reserve");
     }
-    NoRoomToReserve& disk;
+    FullDisk& disk;
     std::shared_ptr<rt::File> inner;
   };
   rt::Disk& disk_;
@@ -185,7 +188,7 @@ TEST_CASE("what is appended in one turn shares one sync; roll and the size limit
 TEST_CASE("a disk without room for padding takes records as long as it has room for them") {
   Fixture f;
   std::filesystem::create_directories(f.dir());
-  NoRoomToReserve disk(f.world.disk);
+  FullDisk disk(f.world.disk);
   rt::World world{f.world.loop, f.world.net, disk, f.world.entropy};
   int64_t durable = 0;
   LogWriter writer(world, f.dir(), {.preallocate_bytes = 4096},
@@ -397,6 +400,21 @@ TEST_CASE("a snapshot is read whatever sections its writer was told to write") {
       CHECK(read_exported_snapshot(f.world.disk, f.dir() + "/snapshot.1", exported).has_value() == last_zxid);
     }
   }
+}
+
+TEST_CASE("a snapshot that finds no room leaves what there is to the log") {
+  Fixture f;
+  FullDisk disk(f.world.disk);
+  disk.writes_left = 1;
+  rt::World world{f.world.loop, f.world.net, disk, f.world.entropy};
+  std::filesystem::create_directories(f.dir());
+  DataTree tree(f.options);
+  bool failed = false;
+  SnapshotWriter writer(world, f.dir(), tree, {.slice_bytes = 1}, [&](Result<SnapshotWriter::Done> result) {
+    failed = !result;
+    CHECK(std::filesystem::is_empty(f.dir()));
+  });
+  REQUIRE(f.runtime.run_until([&] { return failed; }, 5000));
 }
 
 TEST_CASE("a snapshot taken while the tree changes, and the log, make the same tree") {
