@@ -125,8 +125,8 @@ void Server::start_log() {
       LogWriter::Listener{.on_durable = [this](int64_t zxid) { on_durable(zxid); },
                           .on_failed = [this](Error error) { on_log_failed(std::move(error)); }});
   log_->set_slow_sync_ms(config_.fsync_warning_threshold_ms);
-  // Logs without a snapshot are refused at the next start, so the first one precedes the first record.
-  if (recovered_.fresh) {
+  // Logs without a snapshot are refused at the next start, and with one of another tree they make yet another.
+  if (recovered_.snapshot_first) {
     log_->hold();
     take_snapshot();
   }
@@ -355,8 +355,8 @@ void Server::snapshot_done(Result<SnapshotWriter::Done> done, Instant began) {
   answer_snapshot(done);
   if (!done) {
     ++snapshot_figures_.failed;
-    // The log is complete without it; but a first snapshot must be there before the log is.
-    if (recovered_.fresh && snapshot_figures_.taken == 0) return on_log_failed(std::move(done).error());
+    // The log is complete without it; but one that must be there before the log is cannot be left out.
+    if (recovered_.snapshot_first && snapshot_figures_.taken == 0) return on_log_failed(std::move(done).error());
     log::error(kLog, "snapshot failed; the log still holds everything, free the disk", "reason={}",
                done.error().context);
     return;

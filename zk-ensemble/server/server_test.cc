@@ -25,7 +25,7 @@ namespace {
 
 constexpr int64_t kPatienceMs = 60'000;
 
-// Passes everything on, but syncs wait while it is frozen.
+// Passes everything on, but syncs wait while it is frozen, and while it is full no file grows.
 class FreezingDisk final : public rt::Disk {
  public:
   explicit FreezingDisk(rt::Disk& real) : real_(real) {}
@@ -34,6 +34,7 @@ class FreezingDisk final : public rt::Disk {
     frozen_ = false;
     for (auto& sync : std::exchange(waiting_, {})) sync();
   }
+  void set_full(bool full) { full_ = full; }
 
   Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
     OTTLA_ASSIGN(auto file, real_.open(path, mode));
@@ -62,6 +63,7 @@ class FreezingDisk final : public rt::Disk {
     uint64_t size() const override { return real_->size(); }
     Result<size_t> read_at(uint64_t offset, MutBytes into) override { return real_->read_at(offset, into); }
     Result<void> write_at(uint64_t offset, std::span<const Bytes> pieces) override {
+      if (disk_.full_ && offset >= size()) return fail(Errc::no_space, "no room");
       return real_->write_at(offset, pieces);
     }
     void sync(Fn<void(Result<void>)> done) override {
@@ -79,6 +81,7 @@ class FreezingDisk final : public rt::Disk {
 
   rt::Disk& real_;
   bool frozen_ = false;
+  bool full_ = false;
   std::vector<Fn<void()>> waiting_;
 };
 
@@ -88,9 +91,10 @@ struct Fixture {
   FreezingDisk disk{real.disk};
   rt::World world{real.loop, real.net, disk, real.entropy};
   std::string root;
+  ServerConfig config;
   std::unique_ptr<Server> server;
 
-  explicit Fixture(ServerConfig config = {}) {
+  explicit Fixture(ServerConfig with = {}) : config(std::move(with)) {
     char name[] = "/tmp/zk_server_test.XXXXXX";
     root = ::mkdtemp(name);
     config.data_dir = root;
@@ -105,6 +109,12 @@ struct Fixture {
   ~Fixture() {
     server.reset();
     std::filesystem::remove_all(root);
+  }
+  // As after a crash: nothing is waited for.
+  void restart() {
+    server.reset();
+    server = std::make_unique<Server>(world, config);
+    REQUIRE(server->start());
   }
   // Runs `client`, which may block, off the loop while that turns.
   void run(Fn<void()> client) {
@@ -496,18 +506,48 @@ TEST_CASE("a snapshot over HTTP restores another server, which keeps it through 
     CHECK(fresh.error() == 0);
   });
   uint64_t digest = to.server->tree().digest();
-  ServerConfig again = config;
-  again.data_dir = to.root;
-  again.client_port = 0;
-  again.client_port_address = "127.0.0.1";
-  again.min_session_timeout_ms = 4000;
-  again.max_session_timeout_ms = 40000;
-  to.server.reset();
-  to.server = std::make_unique<Server>(to.world, again);
-  REQUIRE(to.server->start());
+  to.restart();
   CHECK(to.server->tree().digest() == digest);
   CHECK(to.server->tree().find("/after") != nullptr);
   CHECK(to.server->tree().find("/gone1") == nullptr);
+}
+
+// The log holds an ephemeral of a session that it does not know: removed at the start, by no transaction.
+TEST_CASE("what is made where an orphan was survives the next start") {
+  Fixture f;
+  REQUIRE(f.runtime.run_until([&] { return std::filesystem::exists(f.root + "/version-2/snapshot.0"); }, kPatienceMs));
+  f.server.reset();
+  Txn orphan;
+  orphan.header = {7, 1, 1, 1000, OpCode::create};
+  orphan.body = CreateTxn{.path = "/x", .data = "old", .acls = open_acl(), .ephemeral = true, .parent_cversion = 1};
+  wire::Writer entry;
+  orphan.encode(entry);
+  bool durable = false;
+  LogWriter log(f.world, f.root + "/version-2", {.preallocate_bytes = 0},
+                {[&](int64_t) { durable = true; }, [](const Error& error) { FAIL(error.context); }});
+  log.append(1, entry.bytes());
+  REQUIRE(f.runtime.run_until([&] { return durable; }, kPatienceMs));
+
+  f.disk.set_full(true);
+  Error fatal;
+  f.server = std::make_unique<Server>(f.world, f.config);
+  f.server->on_fatal([&](Error error) { fatal = std::move(error); });
+  REQUIRE(f.server->start());
+  CHECK(f.server->tree().find("/x") == nullptr);
+  CHECK(f.runtime.run_until([&] { return fatal.code == Errc::no_space; }, kPatienceMs));
+
+  f.disk.set_full(false);
+  f.restart();
+  f.run([&] {
+    Client client(f.server->client_port(), 30000);
+    client.create(1, "/x");
+    CHECK(client.receive() > 0);
+    CHECK(client.error() == 0);
+  });
+  int64_t made = f.server->tree().last_zxid();
+  f.restart();
+  CHECK(f.server->tree().last_zxid() == made);
+  CHECK(f.server->tree().find("/x") != nullptr);
 }
 
 TEST_CASE("request_throttle_max_requests holds requests back, and those that waited long are told so") {

@@ -32,8 +32,10 @@ class Recovery {
     OTTLA_TRY(load_snapshot());
     OTTLA_TRY(replay_logs());
     OTTLA_TRY(make_durable());
-    for (const std::string& path : tree_.drop_orphans())
+    std::vector<std::string> orphans = tree_.drop_orphans();
+    for (const std::string& path : orphans)
       result_.warnings.push_back(fmt::format("{}: removed, the session that owned it is gone", path));
+    result_.snapshot_first = result_.fresh || !orphans.empty();
     return std::move(result_);
   }
 

@@ -19,7 +19,10 @@ struct RecoveryOptions {
 };
 
 struct Recovered {
-  bool fresh = false;         // no snapshot: the caller writes the first one before it acknowledges
+  bool fresh = false;         // there was no snapshot
+  // The files do not make this tree: none is there, or what was dropped is in none of them. The caller
+  // writes a snapshot before the next record, which would be replayed onto something else.
+  bool snapshot_first = false;
   int64_t snapshot_zxid = 0;
   int64_t last_zxid = 0;
   uint64_t replayed = 0;
