@@ -27,6 +27,7 @@ CoreOptions core_options_of(const ServerConfig& config) {
   options.extended_types = config.extended_types;
   options.enforce_quota = config.enforce_quota;
   options.skip_acl = config.skip_acl == "yes";
+  options.request_max_bytes = static_cast<size_t>(config.jute_max_buffer);
   options.close_session_txn = config.close_session_txn;
   options.super_digest = config.super_digest;
   options.digest_algorithm = config.digest_algorithm;

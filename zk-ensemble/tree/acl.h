@@ -62,10 +62,9 @@ bool acl_allows(const AclList& acls, int32_t perms, const AuthInfo& auth,
 // What a client gave as ACL, made into what is stored: duplicates removed, "auth" expanded, schemes
 // and ids validated. Gives ok, invalid_acl, or marshalling_error (a null id of a known scheme).
 // `room`: bytes that "auth" may still stand for in this request; invalid_acl when they do not suffice.
+// Sixteen bytes of a request may stand for all ids of its client, in each operation of a multi anew.
 ZkError normalize_acls(const std::vector<RawAcl>& raw, const AuthInfo& auth,
                        const CoreOptions& options, size_t& room, AclRef& into);
-// Sixteen bytes of a request may stand for all ids of its client, in each operation of a multi anew.
-inline constexpr size_t kAuthRoomBytes = 16 << 20;
 
 // "user:base64(hash(user:password))" of "user:password".
 std::string digest_id(std::string_view user_and_password, const std::string& algorithm = "SHA1");

@@ -164,7 +164,7 @@ bool Preparer::is_well_formed_multi(Bytes body) {
 Preparer::Context Preparer::begin(int64_t session, int32_t cxid, const AuthInfo* auth,
                                   ZkError session_error, int64_t wall_ms) {
   static const AuthInfo nobody;
-  auth_room_ = kAuthRoomBytes;
+  auth_room_ = options_.request_max_bytes;
   return {session, cxid, ++last_zxid_, wall_ms, auth == nullptr ? nobody : *auth, session_error};
 }
 

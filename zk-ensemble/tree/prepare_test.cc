@@ -73,6 +73,23 @@ TEST_CASE("a negative count of ACLs is an empty list") {
   CHECK(h.preparer.last_zxid() == 1);
 }
 
+TEST_CASE("what a few bytes stand for is no longer than a request may be") {
+  CoreOptions options;
+  TreeHarness h(options);
+  AuthInfo ids;
+  for (int i = 0; i < 900; ++i) ids.push_back({"digest", std::string(1000, 'n') + std::to_string(i) + ":x"});
+  const AclList auth = {{kPermAll, {"auth", ""}}};
+  CHECK(h.run(OpCode::create, create_body("/one", "", 0, auth), 1, &ids) == ZkError::ok);
+  MultiBody two;
+  two.add(OpCode::create, create_body("/a", "", 0, auth)).add(OpCode::create, create_body("/b", "", 0, auth));
+  (void)h.prepare(OpCode::multi, two.take(), 1, &ids);
+  wire::Writer record;
+  h.held.back().encode(record);
+  CHECK(record.size() < options.request_max_bytes);
+  h.apply();
+  CHECK(h.tree.find("/a") == nullptr);
+}
+
 TEST_CASE("a container's removal with a null path is never proposed") {
   TreeHarness h;
   wire::Writer null_path;

@@ -38,6 +38,9 @@ struct CoreOptions {
   bool emulate_353_ttl = false;  // owners below 0 are TTLs of 3.5.3
   bool enforce_quota = false;    // hard limits refuse
   bool skip_acl = false;
+  // jute.maxbuffer. No request is longer, and what "auth" in its ACLs stands for is not either: its record
+  // stays one that Apache reads.
+  size_t request_max_bytes = 1'048'575;
   bool close_session_txn = true;  // closeSession txns list the paths they delete
   bool reconfig_enabled = false;
   bool digest_auth_enabled = true;
