@@ -12,6 +12,8 @@ namespace {
 using config::Properties;
 
 constexpr std::string_view kPrefix = "zookeeper.";
+// A century: in nanoseconds still a time.
+constexpr int32_t kPurgeIntervalMaxH = 1'000'000;
 
 bool is_membership_key(std::string_view key) {
   return key.starts_with("server.") || key.starts_with("group.") || key.starts_with("weight.");
@@ -119,6 +121,8 @@ Result<void> check_whole(ServerConfig& config, const std::string& source) {
                             source, config.min_session_timeout_ms, config.max_session_timeout_ms));
   }
   config.snap_retain_count = std::max(config.snap_retain_count, 3);
+  config.purge_interval_h = std::min(config.purge_interval_h, kPurgeIntervalMaxH);
+  config.snap_size_limit_kb = std::min(config.snap_size_limit_kb, INT64_MAX >> 10);
   return {};
 }
 

@@ -76,6 +76,17 @@ TEST_CASE("zoo.cfg: the admin server is on unless switched off, as operators of 
   CHECK(off->warnings.empty());
 }
 
+TEST_CASE("zoo.cfg: what is too large to be counted is bounded") {
+  std::string least(kLeast);
+  for (const char* hours : {"9999999", "2147483647"}) {
+    auto loaded = load_config(least + "autopurge.purgeInterval=" + hours + "\n", "z");
+    REQUIRE(loaded);
+    CHECK(loaded->config.purge_interval_h == 1'000'000);
+  }
+  CHECK(load_config(least + "autopurge.purgeInterval=24\n", "z")->config.purge_interval_h == 24);
+  CHECK(load_config(least + "snapSizeLimitInKb=9223372036854775807\n", "z")->config.snap_size_limit_kb == INT64_MAX >> 10);
+}
+
 TEST_CASE("zoo.cfg: throttles") {
   auto loaded = load_config(std::string(kLeast) + "largeRequestThreshold=0\nlargeRequestMaxBytes=-5\n"
                             "connection_throttle_drop_increase=0.5\nrequest_throttle_max_requests=3\n", "z");
