@@ -181,6 +181,7 @@ void ClientPort::parse(Client& client) {
       client.held_since = {};  // what comes from here on has not waited
       break;
     }
+    if (client.connection->unsent_bytes() > kMaxUnsentBytes) break;
     if (!host_.accepts_frames(id)) {
       if (!client.held) held_.push_back(id);
       if (client.held_since == Instant{}) client.held_since = world_.loop.now();
@@ -199,7 +200,6 @@ void ClientPort::parse(Client& client) {
     int64_t waited_ns = client.held_since == Instant{} ? 0 : world_.loop.now() - client.held_since;
     host_.on_client_frame(id, Bytes(at + kWordBytes, static_cast<size_t>(length)), waited_ns / 1'000'000);
     if (find(id) == nullptr) return;  // it lies in the graveyard
-    if (client.connection->unsent_bytes() > kMaxUnsentBytes) break;
   }
   if (client.begin == client.end) client.held_since = {};
   client.parsing = false;

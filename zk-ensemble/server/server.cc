@@ -17,6 +17,10 @@ constexpr int64_t kShutdownMaxMs = 10'000;
 constexpr int64_t kShutdownUnreadMs = 1000;
 // Answers of one connection are given out when they are this large, not only after some requests.
 constexpr size_t kFlushBytes = 1 << 20;
+// Reads behind a write that is not durable are answered all at once: who waits for this much, or
+// for something while all wait for the second, sends no more for now.
+constexpr size_t kMaxWaitingRoom = 1 << 20;
+constexpr size_t kMaxWaitingRoomOfAll = 64 << 20;
 
 CoreOptions core_options_of(const ServerConfig& config) {
   CoreOptions options;
@@ -202,7 +206,7 @@ std::string Server::on_word(ConnId conn, std::string_view word, Bytes argument) 
   return answer;
 }
 
-// Over the limit each connection may have one request in process: who waits for its answers is never
+// Over a limit each connection may have one request in process: who waits for its answers is never
 // held back by those who do not.
 bool Server::accepts_frames(ConnId conn) {
   if (paused_) return false;
@@ -210,8 +214,11 @@ bool Server::accepts_frames(ConnId conn) {
     ++throttle_figures_.waits;
     return false;
   }
-  return pipeline_->outstanding() <= config_.global_outstanding_limit ||
-         pipeline_->outstanding(conn) == 0;
+  bool crowded = pipeline_->outstanding() > config_.global_outstanding_limit ||
+                 pipeline_->waiting_room() > kMaxWaitingRoomOfAll ||
+                 (pipeline_->waiting_room() > kMaxWaitingRoom &&
+                  pipeline_->waiting_room(conn) > kMaxWaitingRoom);
+  return !crowded || pipeline_->outstanding(conn) == 0;
 }
 
 std::vector<ConnId> Server::without_session() const {

@@ -302,6 +302,38 @@ TEST_CASE("a client that asks for much at once, and reads it, is served and not 
   });
 }
 
+TEST_CASE(
+    "reads behind a write are answered together, but no more of them than a client takes in") {
+  Fixture f;
+  uint16_t port = f.server->client_port();
+  constexpr int32_t kAsks = 300;
+  f.run([&] {
+    Client client(port, 30000);
+    client.create(1, "/w");
+    CHECK(client.receive() > 0);
+    client.create(2, "/big");
+    CHECK(client.receive() > 0);
+    wire::Writer data;
+    data.i32(1'000'000);
+    data.raw(std::string(1'000'000, 'd'));
+    data.i32(-1);
+    f.real.loop.post([&] { f.disk.freeze(); });
+    client.send(3, OpCode::set_data, "/big", as_text(data.bytes()));  // the reads see it
+    client.send(4, OpCode::set_data, "/w", std::string_view("\0\0\0\0\xff\xff\xff\xff", 8));
+    for (int32_t i = 0; i < kAsks; ++i)
+      client.send(5 + i, OpCode::get_data, "/big", std::string_view("\0", 1));
+    wait_ms(50);
+    f.real.loop.post([&] { f.disk.thaw(); });
+    uint64_t total = 0;
+    for (int32_t xid = 3; xid < 5 + kAsks && client.ok; ++xid) {
+      total += client.receive();
+      CHECK(client.xid() == xid);
+    }
+    CHECK(client.ok);
+    CHECK(total > uint64_t{kAsks} * 1'000'000);  // more than may pile up
+  });
+}
+
 TEST_CASE("a server that stood still hears its sessions before it expires them") {
   ServerConfig config;
   config.tick_time_ms = 100;

@@ -106,6 +106,7 @@ void Pipeline::count_write(const TxnBody& body) {
 void Pipeline::apply_front(Instant now, int64_t wall_ms) {
   Proposed proposed = std::move(proposed_.front());
   proposed_.pop_front();
+  proposed_bytes_ -= proposed.bytes;
   Txn& txn = proposed.txn;
   ApplyResult result;
   count_write(txn.body);

@@ -256,6 +256,7 @@ void Pipeline::handle_request(Conn& conn, Bytes frame, Instant now, int64_t wall
   }
   waiting.body = Buffer(body);
   waiting.auth = conn.auth;
+  waiting.room = room_of(conn, type, body);
   wait(conn, std::move(waiting));
   drain(conn, now);
 }
@@ -299,11 +300,14 @@ void Pipeline::propose(Txn txn, ConnId conn) {
   txn.encode(effects_.log);
   entry.length = effects_.log.size() - entry.offset;
   effects_.entries.push_back(entry);
-  proposed_.push_back({std::move(txn), conn});
+  proposed_bytes_ += entry.length;
+  proposed_.push_back({std::move(txn), conn, entry.length});
 }
 
 void Pipeline::wait(Conn& conn, Waiting waiting) {
   large_bytes_ += waiting.large_bytes;
+  conn.room += waiting.room;
+  room_ += waiting.room;
   conn.queue.push_back(std::move(waiting));
   ++conn.info.outstanding;
   ++outstanding_;
@@ -313,6 +317,8 @@ Pipeline::Waiting Pipeline::take_front(Conn& conn) {
   Waiting waiting = std::move(conn.queue.front());
   conn.queue.pop_front();
   large_bytes_ -= waiting.large_bytes;
+  conn.room -= waiting.room;
+  room_ -= waiting.room;
   --conn.info.outstanding;
   --outstanding_;
   return waiting;
@@ -424,6 +430,11 @@ int64_t Pipeline::outstanding(ConnId id) const {
   return it == conns_.end() ? 0 : it->second->info.outstanding;
 }
 
+size_t Pipeline::waiting_room(ConnId id) const {
+  auto it = conns_.find(id);
+  return it == conns_.end() ? 0 : it->second->room;
+}
+
 int64_t Pipeline::timeout_of(ConnId id) const {
   auto it = conns_.find(id);
   return it == conns_.end() || it->second->info.session == 0 ? INT64_MAX : it->second->info.timeout_ms;
@@ -479,19 +490,29 @@ void Pipeline::check_invariants() const {
   watches_.data().check_invariants();
   watches_.children().check_invariants();
   int64_t outstanding = 0, large_bytes = 0;
+  size_t room = 0;
   for (const auto& [id, conn] : conns_) {
     OTTLA_CHECK(conn->info.outstanding == static_cast<int64_t>(conn->queue.size()));
     outstanding += conn->info.outstanding;
-    for (const Waiting& waiting : conn->queue) large_bytes += waiting.large_bytes;
+    room += conn->room;
+    size_t of_conn = 0;
+    for (const Waiting& waiting : conn->queue) {
+      large_bytes += waiting.large_bytes;
+      of_conn += waiting.room;
+    }
+    OTTLA_CHECK(of_conn == conn->room);
     if (!conn->queue.empty() && conn->queue.front().is_write)
       OTTLA_CHECK(conn->queue.front().zxid > tree_.last_zxid());
   }
-  OTTLA_CHECK(outstanding == outstanding_ && large_bytes == large_bytes_);
+  OTTLA_CHECK(outstanding == outstanding_ && large_bytes == large_bytes_ && room == room_);
   int64_t last = tree_.last_zxid();
+  size_t proposed_bytes = 0;
   for (const Proposed& proposed : proposed_) {
     OTTLA_CHECK(proposed.txn.header.zxid == last + 1);
     last = proposed.txn.header.zxid;
+    proposed_bytes += proposed.bytes;
   }
+  OTTLA_CHECK(proposed_bytes == proposed_bytes_);
   OTTLA_CHECK(last == preparer_.last_zxid());
 }
 

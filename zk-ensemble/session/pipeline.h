@@ -113,6 +113,9 @@ class Pipeline final : private WatchSink {
   std::vector<ConnectionInfo> connections() const;  // by id
   int64_t outstanding() const { return outstanding_; }
   int64_t outstanding(ConnId conn) const;
+  // Reads that wait are answered together: what they and their answers will take, at most.
+  size_t waiting_room() const { return room_; }
+  size_t waiting_room(ConnId conn) const;
   int64_t timeout_of(ConnId conn) const;  // of its session, ms
   size_t piled_bytes(ConnId conn) const;  // for it, since the last take_effects()
   // False: a request of so many bytes is rejected, counted, and its connection is to be closed.
@@ -175,6 +178,8 @@ class Pipeline final : private WatchSink {
   ZkError read_multi(Conn& conn, Bytes body, const AuthInfo& auth, wire::Writer& out);
   ZkError watch_op(Conn& conn, OpCode type, wire::Reader& in, wire::Writer& out);
   ZkError set_watches(Conn& conn, OpCode type, wire::Reader& in);
+  size_t room_of(const Conn& conn, OpCode type, Bytes body) const;
+  size_t room_of_node(OpCode type, std::string_view path) const;
 
   Conn* find(ConnId id);
   void reap_containers(Instant now, int64_t wall_ms);
@@ -190,6 +195,7 @@ class Pipeline final : private WatchSink {
   std::map<ConnId, std::unique_ptr<Conn>> conns_;
   std::unordered_map<int64_t, ConnId> by_session_;
   std::deque<Proposed> proposed_;  // logged or being logged, not applied; zxids rise
+  size_t proposed_bytes_ = 0;
   std::multimap<int64_t, ConnId>
       barriers_;  // connections whose next request waits for others' zxid
   Effects effects_;
@@ -197,6 +203,7 @@ class Pipeline final : private WatchSink {
   ServerStats stats_;
   int64_t outstanding_ = 0;
   int64_t large_bytes_ = 0;  // of the large ones among them
+  size_t room_ = 0;          // of the reads among them
   Instant next_reap_;
   std::deque<std::string> to_reap_;  // found due at the last check, one removed at a time
 };

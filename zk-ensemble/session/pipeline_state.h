@@ -19,10 +19,11 @@ struct Pipeline::Waiting {
   AuthRef auth;                 // the ids it was sent with
   Instant asked;
   int64_t large_bytes = 0;  // its size, when that is a large one
+  size_t room = 0;          // reads: what is kept of it and what its answer will take, at most
 };
 
 // Invariants: `queue` holds writes in the order of their zxids, and a write at its front is not
-// applied; `info.outstanding` is its size.
+// applied; `info.outstanding` is its size, `room` the sum of its rooms.
 struct Pipeline::Conn {
   enum class State {
     fresh,      // waits for a ConnectRequest
@@ -34,6 +35,7 @@ struct Pipeline::Conn {
   AuthRef auth;
   bool read_only_byte = false;  // the client sent one and expects one back
   std::deque<Waiting> queue;
+  size_t room = 0;
   wire::Writer out;
   bool dirty = false;
   int64_t last_frame_bytes = 0;
@@ -55,7 +57,8 @@ struct Pipeline::Conn {
 
 struct Pipeline::Proposed {
   Txn txn;
-  ConnId conn = 0;  // who asked; 0: the server itself
+  ConnId conn = 0;   // who asked; 0: the server itself
+  size_t bytes = 0;  // encoded
 };
 
 }  // namespace ottla::zk

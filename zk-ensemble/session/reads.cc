@@ -18,6 +18,8 @@ constexpr int64_t kSynthesized = -1;  // zxid of events that set_watches makes u
 // A multi may ask for the same large node tens of thousands of times: behind so many bytes its reads
 // are refused one by one.
 constexpr size_t kMultiReadBytes = 64 << 20;
+// All of an answer but data and lists: header, counts, a stat.
+constexpr size_t kSmallAnswerBytes = 128;
 
 void put_data(const Node& node, wire::Writer& out) {
   if (node.data_is_null()) return out.i32(-1);
@@ -232,6 +234,68 @@ ZkError Pipeline::read_multi(Conn& conn, Bytes body, const AuthInfo& auth, wire:
   }
   finish();
   return ZkError::ok;
+}
+
+// -------------------------------------------------------------------------------------------- room
+
+// Whatever of the transactions proposed is applied by then: none of them makes a list longer than
+// by its own size.
+size_t Pipeline::room_of_node(OpCode type, std::string_view path) const {
+  const Node* node = tree_.find(path);
+  const ChangeRecord* pending = preparer_.pending_change(path);
+  size_t data = node == nullptr ? 0 : node->data().size();
+  size_t list = pending == nullptr ? 0 : proposed_bytes_;
+  switch (type) {
+    case OpCode::get_data:
+      if (pending != nullptr) data = std::max(data, static_cast<size_t>(pending->data_peak));
+      return data + kSmallAnswerBytes;
+    case OpCode::get_children:
+    case OpCode::get_children2:
+      if (node == nullptr) break;
+      for (const Node* child = node->first_child(); child != nullptr; child = child->next_sibling())
+        list += 4 + child->name().size();
+      break;
+    case OpCode::get_acl:
+      if (node == nullptr) break;
+      for (const Acl& acl : *tree_.acls_of(*node))
+        list += 12 + acl.id.scheme.size() + acl.id.id.size();
+      break;
+    default:
+      return kSmallAnswerBytes;
+  }
+  return list + kSmallAnswerBytes;
+}
+
+size_t Pipeline::room_of(const Conn& conn, OpCode type, Bytes body) const {
+  wire::Reader in(body);
+  size_t room = body.size() + kSmallAnswerBytes;
+  switch (type) {
+    case OpCode::set_watches:
+    case OpCode::set_watches2:
+      return room + 8 * body.size();  // an event for each path, which may be empty
+    case OpCode::who_am_i:
+      for (const AuthId& id : *conn.auth) room += 8 + id.scheme.size() + id.id.size();
+      return room;
+    case OpCode::get_ephemerals:
+      room += proposed_bytes_;
+      for (const std::string& path : tree_.ephemerals_of(conn.info.session))
+        room += 4 + path.size();
+      return room;
+    case OpCode::multi_read:
+      while (room < kMultiReadBytes) {
+        auto one = static_cast<OpCode>(in.i32());
+        bool done = in.boolean();
+        (void)in.i32();
+        std::optional<std::string_view> path = get_view(in);
+        (void)in.boolean();
+        if (!in.ok() || done) break;
+        if (path) room += room_of_node(one, *path);
+      }
+      return room;
+    default:
+      std::optional<std::string_view> path = get_view(in);
+      return path ? room + room_of_node(type, *path) : room;
+  }
 }
 
 // ------------------------------------------------------------------------------------ watches

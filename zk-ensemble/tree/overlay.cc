@@ -1,15 +1,22 @@
 #include "zk-ensemble/tree/overlay.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "common/base/check.h"
 
 namespace ottla::zk {
 
+const ChangeRecord* Overlay::find(std::string_view path) const {
+  if (path == "/") path = {};
+  auto it = latest_.find(path);
+  return it == latest_.end() ? nullptr : &records_[it->second - first_number_];
+}
+
 bool Overlay::lookup(std::string_view path, ChangeRecord& into) const {
   if (path == "/") path = {};
-  if (auto it = latest_.find(path); it != latest_.end()) {
-    into = records_[it->second - first_number_];
+  if (const ChangeRecord* record = find(path)) {
+    into = *record;
     return into.exists;
   }
   const Node* node = tree_.find(path);
@@ -41,6 +48,10 @@ void Overlay::add(ChangeRecord record) {
   OTTLA_DCHECK(records_.empty() || record.zxid >= records_.back().zxid);
   auto it = latest_.find(record.path);
   record.hidden = it == latest_.end() ? SIZE_MAX : it->second;
+  record.data_peak = record.data_size;
+  if (record.hidden != SIZE_MAX)
+    record.data_peak =
+        std::max(record.data_peak, records_[record.hidden - first_number_].data_peak);
   records_.push_back(std::move(record));
   const ChangeRecord& added = records_.back();
   size_t number = first_number_ + records_.size() - 1;

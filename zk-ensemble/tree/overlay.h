@@ -22,6 +22,7 @@ struct ChangeRecord {
   StatPersisted stat;
   int32_t children = 0;
   int32_t data_size = 0;  // 0 for null
+  int32_t data_peak = 0;  // Overlay's: at least the data_size of this and of all that it hides
   uint32_t digest_prefix = 0;
   AclRef acls;
   size_t hidden = SIZE_MAX;  // Overlay's: number of the record of the same path that this one hides
@@ -34,6 +35,8 @@ class Overlay {
 
   // The node as it will be; false when it will not exist. "/" is the root too.
   bool lookup(std::string_view path, ChangeRecord& into) const;
+  // The last pending change of it, or null.
+  const ChangeRecord* find(std::string_view path) const;
   void add(ChangeRecord record);
   // Digest of the tree as it will be.
   uint64_t digest() const { return records_.empty() ? tree_.digest() : digest_; }

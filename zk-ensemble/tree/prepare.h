@@ -45,6 +45,8 @@ class Preparer {
   // A new leader's first zxid (epoch << 32). Only with nothing pending.
   void set_last_zxid(int64_t zxid);
   size_t pending_changes() const { return overlay_.size(); }
+  // The last change of `path` that is not applied, or null.
+  const ChangeRecord* pending_change(std::string_view path) const { return overlay_.find(path); }
   static bool is_write(OpCode type);
   // True when `body` is a multi of write operations, whatever they ask.
   static bool is_well_formed_multi(Bytes body);
