@@ -59,6 +59,19 @@ TEST_CASE("a clean end leaves index files, also of an empty segment; missing one
     CHECK(std::filesystem::file_size(bench.path() / name) == size);
 }
 
+TEST_CASE("clean ends do not pile up snapshots of producers") {
+  LogBench bench;
+  bench.create();
+  for (int ends = 0; ends < 4; ++ends) {
+    bench.append(1);
+    REQUIRE(bench.close());
+    bench.reopen(true, bench.log->leo());
+  }
+  std::vector<std::string> snapshots = bench.files();
+  std::erase_if(snapshots, [](const std::string& name) { return !name.ends_with(".snapshot"); });
+  CHECK(snapshots == std::vector<std::string>{file_name(4, kSnapshotSuffix)});
+}
+
 TEST_CASE("a torn tail is cut and the rest stays") {
   LogBench bench;
   bench.config.index_interval_bytes = 300;

@@ -279,6 +279,7 @@ class PartitionLog {
   Result<void> append_aborted(const AbortedTxn& txn);
   Result<void> settle_aborted(Segment& segment, const std::vector<AbortedTxn>& told);
   Result<std::vector<int64_t>> snapshot_offsets();
+  Result<void> delete_stray_snapshots();
 
   // Fixed after construction.
   rt::World world_;

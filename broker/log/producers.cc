@@ -42,6 +42,16 @@ Result<void> PartitionLog::write_producer_snapshot() {
   return {};
 }
 
+// Each clean end leaves a snapshot at the log's end. Of those that a start finds, what begins a
+// segment goes with it one day; nothing else ever asks for one but the newest.
+Result<void> PartitionLog::delete_stray_snapshots() {
+  OTTLA_ASSIGN(auto offsets, snapshot_offsets());
+  for (int64_t offset : offsets)
+    if (offset < last_snapshot_offset_ && !segments_.contains(offset))
+      OTTLA_TRY(delete_snapshots(offset, offset + 1));
+  return {};
+}
+
 // The newest sound snapshot not above `newest_snapshot`, and the batches behind it up to `up_to`,
 // which also tell what their segments' indexes of aborted transactions must have.
 Result<void> PartitionLog::rebuild_producers(int64_t newest_snapshot, int64_t up_to) {

@@ -55,7 +55,8 @@ class LogRecovery {
     if (log_.leo_ < log_.log_start_offset_)
       return log_.truncate_fully_and_start_at(log_.log_start_offset_);
     settle_offsets();
-    return log_.rebuild_producers(newest_snapshot_, log_.leo_);
+    OTTLA_TRY(log_.rebuild_producers(newest_snapshot_, log_.leo_));
+    return log_.delete_stray_snapshots();
   }
 
  private:
