@@ -285,6 +285,7 @@ void GroupService::set_partition_count(int32_t count) {
   for (auto [partition, epoch] : std::exchange(impl_->before_count, {}))
     impl_->begin_load(partition, epoch);
 }
+bool GroupService::partition_count_is_known() const { return impl_->count_is_set; }
 int32_t GroupService::partition_for(std::string_view group_id) const {
   return impl_->core.partition_for(group_id);
 }

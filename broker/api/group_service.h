@@ -43,6 +43,7 @@ class GroupService {
   // Requests are answered COORDINATOR_NOT_AVAILABLE before. The count is __consumer_offsets'.
   void start();
   void set_partition_count(int32_t count);
+  bool partition_count_is_known() const;
   int32_t partition_for(std::string_view group_id) const;
 
   void on_became_leader(int32_t partition, int32_t leader_epoch);

@@ -412,6 +412,33 @@ void ControlPlane::read_consumer_offsets(std::string group, std::vector<Consumer
                                 std::move(done));
 }
 
+void ControlPlane::read_partition_count(std::string_view topic, Fn<void(Result<int32_t>)> done) {
+  impl_->client->submit(
+      ZkRequest::get(zpath::topic(std::string(topic))),
+      [done = std::move(done)](ZkReply reply) mutable {
+        if (reply.error == ZkError::no_node) return done(fail(Errc::not_found, "no such topic"));
+        if (!reply.ok())
+          return done(fail(Errc::closed,
+                           fmt::format("ZooKeeper answered {}", jute::error_name(reply.error))));
+        auto node = decode_topic(reply.data.value_or(""));
+        if (!node) return done(std::unexpected(std::move(node).error()));
+        done(static_cast<int32_t>(node->partitions.size()));
+      });
+}
+
+void ControlPlane::announce_failed_dir() {
+  impl_->client->submit(ZkRequest::create(std::string(zpath::kLogDirEvents) + "/log_dir_event_",
+                                          encode_log_dir_event(impl_->options.broker_id),
+                                          CreateMode::persistent_sequential),
+                        [this](ZkReply reply) {
+                          if (reply.error == ZkError::connection_loss) return announce_failed_dir();
+                          if (!reply.ok() && reply.error != ZkError::session_expired)
+                            log::warn(kLog,
+                                      "the controller cannot be told of a failed log directory",
+                                      "why={}", jute::error_name(reply.error));
+                        });
+}
+
 void ControlPlane::load_topic_configs(const std::vector<std::string>& topics, Fn<void()> done) {
   impl_->configs->load_topics(topics, std::move(done));
 }

@@ -103,6 +103,14 @@ class ControlPlane {
   void read_consumer_offsets(std::string group, std::vector<ConsumerOffset> offsets,
                              ConsumerOffsetsDone done);
 
+  // How many partitions a topic has by its znode; the metadata may name fewer while they are made.
+  // Errors: Errc::closed when the session ended, Errc::not_found, Errc::corrupt.
+  void read_partition_count(std::string_view topic, Fn<void(Result<int32_t>)> done);
+
+  // Tells the controller that a log directory failed; which replicas, it asks. Repeated until
+  // ZooKeeper has it; a new session tells the controller anyhow.
+  void announce_failed_dir();
+
   // Makes sure that on_config was called for each of these topics, reading what is not known yet,
   // and then calls `done` (inside this call when nothing is missing). To be called for the topics
   // of a LeaderAndIsr request before their logs are opened: a topic's creation is announced by

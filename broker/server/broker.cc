@@ -67,7 +67,8 @@ void Broker::start(Fn<void(Result<void>)> done) {
 }
 
 void Broker::start_failed(Error error) {
-  if (state_ == BrokerState::shutting_down) return;  // what was begun comes to nothing, as it was asked to
+  if (state_ == BrokerState::shutting_down)
+    return;  // what was begun comes to nothing, as it was asked to
   state_ = BrokerState::not_running;
   // Not from inside a part that reports the failure: what is done about it may destroy that part.
   world_.loop.post([this, alive = std::weak_ptr<int>(alive_), error = std::move(error)]() mutable {
@@ -182,10 +183,29 @@ void Broker::on_joined(Result<int64_t> broker_epoch) {
   maybe_running();
 }
 
+// A group lies in the partition that a hash over their number says. After a controller died while
+// it made __consumer_offsets, the metadata names those alone that it came to: the number is what
+// the topic's znode says, and groups are not served before it is known.
+void Broker::learn_group_partitions() {
+  if (groups_->partition_count_is_known() || asks_group_partitions_) return;
+  asks_group_partitions_ = true;
+  control_->read_partition_count(
+      kOffsetsTopic, [this, alive = std::weak_ptr<int>(alive_)](Result<int32_t> count) {
+        if (alive.expired()) return;
+        asks_group_partitions_ = false;
+        if (count)
+          groups_->set_partition_count(*count);
+        else  // asked again with the next metadata
+          log::warn(kLog, "the number of group partitions is not known yet", "why=\"{}\"",
+                    count.error().context);
+        maybe_running();
+      });
+}
+
 // Clients are served once this broker sees itself in the metadata: an answer before would name no
 // broker at all.
 void Broker::maybe_running() {
-  if (!joined_ || state_ != BrokerState::starting) return;
+  if (!joined_ || asks_group_partitions_ || state_ != BrokerState::starting) return;
   if (replicas_->metadata()->broker(broker_id_) == nullptr) return;
   state_ = BrokerState::running;
   port_->open();
@@ -322,8 +342,7 @@ kmsg::UpdateMetadataResponse Broker::execute(const kmsg::UpdateMetadataRequest& 
   if (response.error_code != ErrorCode::none) return response;
   MetadataImage::Change change = MetadataImage::apply(replicas_->metadata(), request);
   replicas_->set_metadata(change.image);
-  if (const TopicView* offsets = change.image->topic(kOffsetsTopic))
-    groups_->set_partition_count(static_cast<int32_t>(offsets->partitions.size()));
+  if (change.image->topic(kOffsetsTopic) != nullptr) learn_group_partitions();
   if (!change.deleted_partitions.empty()) groups_->on_partitions_deleted(change.deleted_partitions);
   for (const auto& [topic, partition] : change.deleted_partitions)
     replicas_->wake({topic, partition});
@@ -344,7 +363,10 @@ void Broker::on_dir_offline(const std::string& dir, const std::vector<TopicParti
   if (replicas_) replicas_->on_dir_offline(lost);
   if (!logs_) return;  // still loading: a start without any directory fails by itself
   for (const LogDirInfo& info : logs_->dirs())
-    if (info.online) return;
+    if (info.online) {
+      if (joined_) control_->announce_failed_dir();  // before, the first orders' answers tell
+      return;
+    }
   on_fatal(
       {Errc::io, fmt::format("log.dirs: no directory is left that can be written; the last one "
                              "was {}",

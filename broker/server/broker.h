@@ -82,6 +82,7 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   Result<void> load_logs();
   void join_cluster();
   void on_joined(Result<int64_t> broker_epoch);
+  void learn_group_partitions();
   void maybe_running();
   void leave(Fn<void()> done);
   void start_failed(Error error);
@@ -108,6 +109,7 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   DynamicConfigs dynamic_;
   std::map<std::string, ConfigOverrides> topic_overrides_;
   bool joined_ = false;
+  bool asks_group_partitions_ = false;
   BrokerFigures figures_;
   metrics::Registry registry_;
   Instant start_began_;

@@ -76,13 +76,15 @@ constexpr FigureRow kFigures[] = {
      [](Broker& b) { return count_partitions(b, [](Partition&) { return true; }); }},
     {{"kafka.server:type=ReplicaManager,name=LeaderCount",
       "kafka_server_replicamanager_leadercount", Type::gauge, "", "Partitions led by this broker."},
-     [](Broker& b) { return count_partitions(b, [](Partition& p) { return p.is_leader(); }); }},
+     [](Broker& b) {
+       return count_partitions(b, [](Partition& p) { return p.is_leader() && p.log(); });
+     }},
     {{"kafka.server:type=ReplicaManager,name=UnderReplicatedPartitions",
       "kafka_server_replicamanager_underreplicatedpartitions", Type::gauge, "",
       "Led partitions with fewer in-sync replicas than replicas."},
      [](Broker& b) {
        return count_partitions(b, [](Partition& p) {
-         return p.is_leader() && p.state().isr.size() < p.state().replicas.size();
+         return p.is_leader() && p.log() && p.state().isr.size() < p.state().replicas.size();
        });
      }},
     {{"kafka.server:type=ReplicaManager,name=UnderMinIsrPartitionCount",

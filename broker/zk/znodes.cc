@@ -406,6 +406,10 @@ Result<std::string> decode_config_change(std::string_view json) {
   return *type + "/" + *name;
 }
 
+std::string encode_log_dir_event(int32_t broker_id) {
+  return fmt::format(R"({{"version":1,"broker":{},"event":1}})", broker_id);
+}
+
 std::string encode_producer_id_block(const ProducerIdBlock& block) {
   return fmt::format(R"({{"version":1,"broker":{},"block_start":"{}","block_end":"{}"}})",
                      block.broker_id, block.first, block.last);

@@ -112,6 +112,9 @@ Result<ConfigMap> decode_config(std::string_view json);
 std::string encode_config_change(std::string_view entity_path);
 Result<std::string> decode_config_change(std::string_view json);
 
+// /log_dir_event_notification/log_dir_event_*: a log directory of that broker failed
+std::string encode_log_dir_event(int32_t broker_id);
+
 // /latest_producer_id_block
 struct ProducerIdBlock {
   int32_t broker_id = -1;

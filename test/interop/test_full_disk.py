@@ -1,12 +1,16 @@
 """A log directory on a small tmpfs that fills up: it goes offline with one clear line, the broker ends, having no other, and after a
-restart with room everything acknowledged is readable. Needs a mount namespace (root)."""
+restart with room everything acknowledged is readable. One of two directories: the broker goes on with the other. Needs a mount namespace (root)."""
 import ctypes
+import json
 from harness import *
+from wire import Wire
 
 try:
     from kafka import KafkaConsumer, KafkaProducer
+    from kafka.errors import KafkaError
+    from kazoo.client import KazooClient
 except ImportError:
-    skip("python3-kafka is not installed")
+    skip("python3-kafka or python3-kazoo is not installed")
 
 
 def mount_tmpfs(at, size):
@@ -45,4 +49,34 @@ def test_broker_log():
     assert found >= acked, (found, acked)
 
 
-main(test_broker_log)
+def test_one_of_two():
+    """The controller hears of it: nobody leads what lay there, the rest is served."""
+    d = tmp_dir()
+    small = os.path.join(d, "small")
+    mount_tmpfs(small, 8 << 20)
+    ensemble = ensemble_of_choice()
+    broker = Broker(f"127.0.0.1:{ensemble.port}", extra=f"log.dirs={small},{d}/large\n")
+    wire = Wire(broker.bootstrap)
+    wire.create("two", 2)
+    wait_until(lambda: all(has_leader(broker.port, "two", p) for p in (0, 1)), "leaders")
+    there = int(os.listdir(small).count("two-1"))
+    producer = KafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", retries=0, request_timeout_ms=5000, max_block_ms=5000)
+    try:
+        for _ in range(200):
+            producer.send("two", bytes(1 << 19), partition=there).get(10)
+        raise AssertionError("the directory took all")
+    except KafkaError as e:
+        print("refused:", type(e).__name__)
+    wait_until(lambda: not has_leader(broker.port, "two", there), "nobody leads what is gone", 20, broker.server)
+    assert has_leader(broker.port, "two", 1 - there)
+    producer.send("two", b"goes on", partition=1 - there).get(10)
+    zookeeper = KazooClient(f"127.0.0.1:{ensemble.port}")
+    zookeeper.start()
+    assert zookeeper.get_children("/log_dir_event_notification") == []  # heard and struck out
+    state = json.loads(zookeeper.get(f"/brokers/topics/two/partitions/{there}/state")[0])
+    assert state["leader"] == -1, state
+    zookeeper.stop()
+    assert broker.server.alive(), broker.server.tail()
+
+
+main(test_broker_log, test_one_of_two)

@@ -2,6 +2,7 @@
 acknowledged record and znode is there.  OTTLA_RESTARTS (default 20) sets the rounds."""
 import threading
 from harness import *
+from wire import Wire
 
 try:
     from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -140,4 +141,32 @@ def test_stop_while_the_ensemble_is_down():
     stack.create_topic("after")
 
 
-main(test_broker, test_ensemble, test_sigterm_loses_nothing, test_stop_while_the_ensemble_is_down)
+def test_killed_while_the_group_topic_is_made():
+    """What a kill leaves between the first and the last state znode. Groups lie where a hash over all partitions says, from then on."""
+    stack = Stack()
+    wire = Wire(stack.bootstrap)
+    wait_until(lambda: wire.coordinator("any") == 0, "the group topic")
+    stack.broker.server.kill()
+    zookeeper = KazooClient(stack.zookeeper)
+    zookeeper.start()
+    for partition in range(1, 4):
+        zookeeper.delete(f"/brokers/topics/__consumer_offsets/partitions/{partition}", recursive=True)
+    zookeeper.stop()
+    stack.broker.start()
+    stack.create_topic("committed")
+    groups = {f"group-{i}": {("committed", 0): (i, -1, "")} for i in range(12)}
+    wire = Wire(stack.bootstrap)
+    for group, offsets in groups.items():
+        wait_until(lambda: wire.coordinator(group) == 0, "a coordinator")
+        wait_until(lambda: not isinstance(wire.committed(group), int), "groups loaded")
+        wire.commit(group, offsets)
+    for end in (stack.broker.server.stop, stack.broker.server.kill):
+        end()
+        stack.broker.start()
+        wire = Wire(stack.bootstrap)
+        for group, offsets in groups.items():
+            wait_until(lambda: not isinstance(wire.committed(group), int), "groups loaded")
+            assert wire.committed(group) == offsets, (group, wire.committed(group))
+
+
+main(test_broker, test_ensemble, test_sigterm_loses_nothing, test_stop_while_the_ensemble_is_down, test_killed_while_the_group_topic_is_made)
