@@ -148,7 +148,8 @@ class Recovery {
     constexpr uint64_t kChunk = 1 << 20;
     uint64_t end = std::min(newest_end_, file.size());
     Buffer chunk(kChunk);
-    for (uint64_t at = end > kTornBytes ? end - kTornBytes : 0; at < end;) {
+    uint64_t last_commit = kMaxCommitBytes + longest_record_;
+    for (uint64_t at = end > last_commit ? end - last_commit : 0; at < end;) {
       MutBytes room = chunk.mutable_bytes().first(std::min(kChunk, end - at));
       OTTLA_ASSIGN(size_t got, file.read_at(at, room));
       if (got == 0) break;
@@ -162,6 +163,7 @@ class Recovery {
     std::string path = log_path(log);
     OTTLA_ASSIGN(LogReader reader, LogReader::open(disk_, path));
     LogRecord record;
+    longest_record_ = 0;
     for (;;) {
       OTTLA_ASSIGN(LogReader::Step step, reader.next(record));
       newest_end_ = reader.offset();
@@ -170,6 +172,7 @@ class Recovery {
         return clean ? Result<void>() : handle_damage(reader, is_newest);
       }
       if (step == LogReader::Step::damaged) return handle_damage(reader, is_newest);
+      longest_record_ = std::max(longest_record_, record.end - record.offset);
       if (record.zxid <= result_.snapshot_zxid) continue;
       OTTLA_TRY(check_follows(record.zxid, path));
       Result<Txn> txn = Txn::decode(record.entry);
@@ -230,7 +233,9 @@ class Recovery {
   DataTree& tree_;
   const RecoveryOptions& options_;
   std::vector<ZxidFile> logs_;
-  uint64_t newest_end_ = 0;  // of the records of the last log that was read
+  // Of the records of the last log that was read.
+  uint64_t newest_end_ = 0;
+  uint64_t longest_record_ = 0;
   Recovered result_;
 };
 

@@ -84,11 +84,13 @@ std::string create_entry(int64_t zxid, const std::string& path, const std::strin
   return to_string(out.bytes());
 }
 
-// A disk whose files cannot reserve room and take so many more writes; otherwise the given one.
+// A disk whose files cannot reserve room and take so many more writes; otherwise the given one. Notes
+// where the first byte was written.
 class FullDisk final : public rt::Disk {
  public:
   int refused = 0;
   int writes_left = INT_MAX;
+  uint64_t first_written = UINT64_MAX;
   explicit FullDisk(rt::Disk& disk) : disk_(disk) {}
 
   Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
@@ -116,6 +118,7 @@ class FullDisk final : public rt::Disk {
     Result<size_t> read_at(uint64_t offset, MutBytes into) override { return inner->read_at(offset, into); }
     Result<void> write_at(uint64_t offset, std::span<const Bytes> pieces) override {
       if (disk.writes_left-- <= 0) return fail(Errc::no_space, "no room");
+      disk.first_written = std::min(disk.first_written, offset);
       return inner->write_at(offset, pieces);
     }
     void sync(Fn<void(Result<void>)> done) override { inner->sync(std::move(done)); }
@@ -245,6 +248,20 @@ TEST_CASE("a log cut or garbled anywhere in its last commit recovers what is bef
       CHECK(second->last_zxid == recovered->last_zxid);
     }
   }
+}
+
+TEST_CASE("all that the last commit may have been is written again, however long its records") {
+  Fixture f;
+  FullDisk disk(f.world.disk);
+  // Both in one commit: it takes more as long as it is shorter than the most, and the second is longer.
+  const std::string small(1 << 20, 's'), large(12 << 20, 'l');
+  f.write_log({{1, session_entry(1)}, {2, create_entry(2, "/a", small)}, {3, create_entry(3, "/b", large)}});
+  auto dir = f.open();
+  DataTree tree(f.options);
+  auto recovered = recover(disk, dir, tree, {.trust_empty = true});
+  REQUIRE(recovered);
+  CHECK(recovered->last_zxid == 3);
+  CHECK(disk.first_written <= kFileHeaderBytes);
 }
 
 TEST_CASE("damage in an older log, or far before the end, is refused") {
