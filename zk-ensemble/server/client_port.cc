@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "common/base/endian.h"
 #include "common/base/log.h"
@@ -54,6 +55,14 @@ struct ClientPort::Client {
   bool closing = false;  // closes when its output is sent
   Instant closing_since;
   bool pipeline_knows = true;
+  uint64_t given = 0;  // bytes, to the connection
+  uint64_t taken = 0;  // of those, by the network, when takes_in() last looked
+
+  // True when it took something in since this was last asked.
+  bool takes_in() {
+    uint64_t now_taken = given - connection->unsent_bytes();
+    return std::exchange(taken, now_taken) != now_taken;
+  }
 };
 
 ClientPort::ClientPort(rt::World world, const ClientPortOptions& options, Host& host)
@@ -251,6 +260,7 @@ void ClientPort::send(ConnId id, Buffer bytes, bool close) {
   if (client == nullptr || client->closing) return;
   if (!bytes.empty()) {
     stats_.bytes_sent += static_cast<int64_t>(bytes.size());
+    client->given += bytes.size();
     client->connection->send(std::move(bytes));
   }
   if (client->connection->unsent_bytes() > kMaxPiledBytes) {
@@ -319,7 +329,15 @@ void ClientPort::close_all() {
   while (!clients_.empty()) drop(clients_.begin()->first);
 }
 
-// Connections that never asked for a session, and those that never read their last bytes.
+std::vector<ConnId> ClientPort::unheard() {
+  std::vector<ConnId> found;
+  for (const auto& [id, client] : clients_)
+    if (!client->closing && (client->held || (client->choked && client->takes_in())))
+      found.push_back(id);
+  return found;
+}
+
+// Connections that never asked for a session, and those that no longer read their last bytes.
 void ClientPort::sweep() {
   Instant now = world_.loop.now();
   int64_t timeout_ns = ms_to_ns(options_.sessionless_timeout_ms);
@@ -331,7 +349,8 @@ void ClientPort::sweep() {
     old.push_back(id);
   }
   for (const auto& [id, client] : clients_)
-    if (client->closing && now - client->closing_since >= timeout_ns) old.push_back(id);
+    if (client->closing && !client->takes_in() && now - client->closing_since >= timeout_ns)
+      old.push_back(id);
   for (ConnId id : old) drop(id);
   sweep_timer_->arm_at(after_ms(now, options_.sessionless_timeout_ms));
 }

@@ -71,6 +71,10 @@ class ClientPort {
   void send(ConnId conn, Buffer bytes, bool close);
   void resume();  // accepts_frames() may be true again for some
 
+  // Connections that live but are not read from, by no fault of their own: held back, or busy since
+  // this was last asked with answers that are large.
+  std::vector<ConnId> unheard();
+
   uint16_t port() const;
   size_t count() const { return clients_.size(); }
   const ClientPortStats& stats() const { return stats_; }

@@ -310,6 +310,7 @@ void Server::on_tick() {
     return tick_timer_->arm_at(*tick_at_);
   }
   tick_put_off_ = false;
+  for (ConnId conn : port_->unheard()) pipeline_->touch(conn, now);
   pipeline_->on_tick(now, world_.loop.wall_ms());
   flush();
 }

@@ -368,6 +368,12 @@ void Pipeline::handle_sasl(Conn& conn, int32_t xid, Bytes body) {
 
 // --------------------------------------------------------------------------------------- time
 
+void Pipeline::touch(ConnId id, Instant now) {
+  const Conn* conn = find(id);
+  if (conn != nullptr && conn->info.session != 0)
+    (void)tracker_.touch(conn->info.session, conn->info.timeout_ms, now);
+}
+
 void Pipeline::on_tick(Instant now, int64_t wall_ms) {
   for (int64_t session : tracker_.expire(now)) {
     ++stats_.sessions_expired;

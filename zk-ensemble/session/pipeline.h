@@ -96,6 +96,8 @@ class Pipeline final : private WatchSink {
   void on_closed(ConnId conn);
   // Everything up to and including `zxid` is durable: applies it and answers.
   void on_durable(int64_t zxid, Instant now, int64_t wall_ms);
+  // Its client is known to live though no frame came.
+  void touch(ConnId conn, Instant now);
   // Expires sessions, reaps containers. Call at next_deadline() or later; calling early is
   // harmless.
   void on_tick(Instant now, int64_t wall_ms);
