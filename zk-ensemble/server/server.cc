@@ -357,6 +357,7 @@ void Server::snapshot_done(Result<SnapshotWriter::Done> done, Instant began) {
     snapshot_.reset();
     snapshot_waiters_ = std::exchange(next_snapshot_waiters_, {});
     if (!snapshot_waiters_.empty()) take_snapshot();
+    if (!snapshot_) answer_snapshot(fail(Errc::closed, "the server is being restored"));
     restore_step();
     check_shutdown();
   });

@@ -10,8 +10,11 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "common/rt_asio/runtime.h"
@@ -25,7 +28,8 @@ namespace {
 
 constexpr int64_t kPatienceMs = 60'000;
 
-// Passes everything on, but syncs wait while it is frozen, and while it is full no file grows.
+// Passes everything on, but syncs wait while it is frozen (those that block while they are held), and while
+// it is full no file grows.
 class FreezingDisk final : public rt::Disk {
  public:
   explicit FreezingDisk(rt::Disk& real) : real_(real) {}
@@ -35,6 +39,11 @@ class FreezingDisk final : public rt::Disk {
     for (auto& sync : std::exchange(waiting_, {})) sync();
   }
   void set_full(bool full) { full_ = full; }
+  void hold(bool held) {
+    held_ = held;
+    held_.notify_all();
+  }
+  bool holds_one() const { return waits_; }
 
   Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
     OTTLA_ASSIGN(auto file, real_.open(path, mode));
@@ -70,7 +79,11 @@ class FreezingDisk final : public rt::Disk {
       if (!disk_.frozen_) return real_->sync(std::move(done));
       disk_.waiting_.push_back([real = real_, done = std::move(done)]() mutable { real->sync(std::move(done)); });
     }
-    Result<void> sync_now() override { return real_->sync_now(); }
+    Result<void> sync_now() override {
+      disk_.waits_ = disk_.held_.load();
+      disk_.held_.wait(true);
+      return real_->sync_now();
+    }
     Result<void> truncate(uint64_t size) override { return real_->truncate(size); }
     Result<void> allocate(uint64_t size) override { return real_->allocate(size); }
 
@@ -82,6 +95,7 @@ class FreezingDisk final : public rt::Disk {
   rt::Disk& real_;
   bool frozen_ = false;
   bool full_ = false;
+  std::atomic<bool> held_ = false, waits_ = false;
   std::vector<Fn<void()>> waiting_;
 };
 
@@ -542,6 +556,65 @@ TEST_CASE("a snapshot over HTTP restores another server, which keeps it through 
   CHECK(to.server->tree().digest() == digest);
   CHECK(to.server->tree().find("/after") != nullptr);
   CHECK(to.server->tree().find("/gone1") == nullptr);
+}
+
+namespace {
+// A connection that is read while the loop turns.
+class Asked {
+ public:
+  Asked(uint16_t port, const std::string& request) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+    REQUIRE(::send(fd_, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size()));
+  }
+  ~Asked() { ::close(fd_); }
+  Asked(const Asked&) = delete;
+  Asked& operator=(const Asked&) = delete;
+  bool ended() {
+    char chunk[4096];
+    ssize_t got = 0;
+    while ((got = ::recv(fd_, chunk, sizeof chunk, MSG_DONTWAIT)) > 0) answer.append(chunk, static_cast<size_t>(got));
+    return got == 0;
+  }
+  std::string answer;
+
+ private:
+  int fd_;
+};
+}  // namespace
+
+TEST_CASE("who waits for the next snapshot is answered when a restore begins before it") {
+  ServerConfig config = with_admin();
+  config.admin_rate_limit_ms = 0;
+  Fixture f(config);
+  std::string path = f.root + "/version-2/snapshot.0";
+  REQUIRE(f.runtime.run_until([&] { return std::filesystem::exists(path); }, kPatienceMs));
+  std::ifstream in(path, std::ios::binary);
+  std::string snapshot{std::istreambuf_iterator<char>(in), {}};
+  uint16_t port = f.server->admin_port();
+  // What happens on a thread or in a socket of ours is no event of the loop.
+  auto until = [&](auto met) {
+    for (int64_t ms = 0; !met() && ms < kPatienceMs; ms += 20) (void)f.runtime.run_until([] { return false; }, 20);
+    return met();
+  };
+  const std::string take = "GET /commands/snapshot HTTP/1.0\r\n" + std::string(kSuper) + "\r\n";
+  f.disk.hold(true);
+  Asked first(port, take);
+  REQUIRE(until([&] { return f.disk.holds_one(); }));
+  Asked second(port, take);
+  Asked client(f.server->client_port(), "");
+  (void)f.runtime.run_until([] { return false; }, 50);  // it waits
+  Asked restore(port, "POST /commands/restore HTTP/1.0\r\n" + std::string(kSuper) +
+                          "Content-Length: " + std::to_string(snapshot.size()) + "\r\n\r\n" + snapshot);
+  REQUIRE(until([&] { return client.ended(); }));  // all are closed: it has begun
+  f.disk.hold(false);
+  CHECK(until([&] { return first.ended() && second.ended() && restore.ended(); }));
+  CHECK(first.answer.starts_with("HTTP/1.1 200"));
+  CHECK(second.answer.starts_with("HTTP/1.1 500"));
+  CHECK(restore.answer.starts_with("HTTP/1.1 200"));
 }
 
 // The log holds an ephemeral of a session that it does not know: removed at the start, by no transaction.
