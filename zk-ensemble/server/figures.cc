@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 
+#include "common/base/wrapping.h"
 #include "zk-ensemble/server/four_letter.h"
 
 namespace ottla::zk {
@@ -252,8 +253,10 @@ void print_quotas(View v, Sink& sink) {
     std::string name = below.substr(0, below.find('/'));
     auto track = QuotaTrack::parse(as_text(node->data()));
     if (!track || name.starts_with("zookeeper_")) continue;
-    found[limits ? 0 : 2][name] += limits && track->count_hard_limit() > -1 ? track->count_hard_limit() : track->count();
-    found[limits ? 1 : 3][name] += limits && track->byte_hard_limit() > -1 ? track->byte_hard_limit() : track->bytes();
+    int64_t& count = found[limits ? 0 : 2][name];
+    int64_t& bytes = found[limits ? 1 : 3][name];
+    count = wrapping_add(count, limits && track->count_hard_limit() > -1 ? track->count_hard_limit() : track->count());
+    bytes = wrapping_add(bytes, limits && track->byte_hard_limit() > -1 ? track->byte_hard_limit() : track->bytes());
   }
   static constexpr const char* kNames[] = {"quota_count_limit", "quota_bytes_limit", "quota_count_usage",
                                            "quota_bytes_usage"};

@@ -191,6 +191,10 @@ TEST_CASE("quota texts") {
   CHECK(trie.covering("/a/bc") == "");
   trie.remove("/a/b");
   CHECK(trie.covering("/a/b/c") == "");
+  std::string deep;
+  for (int depth = 0; depth < 500'000; ++depth) deep += "/a";
+  trie.add(deep);
+  CHECK(trie.covering(deep + "/b") == deep);
 }
 
 }  // namespace ottla::zk

@@ -1,6 +1,7 @@
 #include "zk-ensemble/tree/quota.h"
 
 #include <charconv>
+#include <utility>
 #include <vector>
 
 #include "fmt/core.h"
@@ -94,6 +95,17 @@ void QuotaTrie::remove(std::string_view path) {
     parent->children.erase(parent->children.find(last));
   else
     part->limited = false;
+}
+
+// Piece by piece: a destructor that descends needs stack for the deepest path.
+void QuotaTrie::clear() {
+  std::vector<decltype(Part::children)> left;
+  left.push_back(std::exchange(root_.children, {}));
+  while (!left.empty()) {
+    auto children = std::move(left.back());
+    left.pop_back();
+    for (auto& [name, part] : children) left.push_back(std::move(part->children));
+  }
 }
 
 std::string QuotaTrie::covering(std::string_view path) const {

@@ -41,10 +41,11 @@ std::string quota_stats_path(std::string_view path);
 
 class QuotaTrie {
  public:
+  ~QuotaTrie() { clear(); }
   bool empty() const { return root_.children.empty(); }
   void add(std::string_view path);
   void remove(std::string_view path);  // with everything below it, as Apache's does
-  void clear() { root_.children.clear(); }
+  void clear();
   // The longest path with limits that is `path` or above it; empty when none.
   std::string covering(std::string_view path) const;
 
