@@ -297,6 +297,16 @@ TEST_CASE("topics are created, or refused each for itself") {
   CHECK(names(create(request, 1100)) == "c REQUEST_TIMED_OUT\n");
   CHECK(scene.zk.exists(zpath::topic("c")));
   CHECK(scene.written.at("c") == ConfigMap{{"retention.ms", "1"}});
+  // Of two at once one is refused, and its config is nobody's.
+  scene.hold_metadata = false;
+  auto first = create_of({"race"}), second = create_of({"race"});
+  first.topics[0].configs.push_back({"retention.ms", "1", {}});
+  second.topics[0].configs.push_back({"retention.ms", "2", {}});
+  std::string told;
+  scene.topics->create_topics(first, [&](auto results) { told = names(results); });
+  CHECK(names(create(second)) == "race TOPIC_ALREADY_EXISTS\n");
+  CHECK(told == "race NONE\n");
+  CHECK(scene.written.at("race") == ConfigMap{{"retention.ms", "1"}});
   scene.active = false;
   CHECK(names(create(create_of({"d"}))) == "d NOT_CONTROLLER\n");
 }

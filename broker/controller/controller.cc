@@ -272,7 +272,8 @@ void Controller::load() {
 void Controller::load_nodes(Replies top) {
   auto ids = std::move(top[1].children);
   auto names = std::move(top[2].children);
-  state_.to_delete.insert(top[3].children.begin(), top[3].children.end());
+  if (options_.delete_topic_enable)
+    state_.to_delete.insert(top[3].children.begin(), top[3].children.end());
   // Notifications from before this epoch: what is loaded below holds their effect already.
   std::vector<ZkRequest> stale;
   for (const std::string& name : top[4].children)
@@ -322,8 +323,6 @@ void Controller::on_loaded() {
   brokers_only.update_metadata(state_.broker_ids(), {});
   send(brokers_only);
 
-  std::erase_if(state_.to_delete,
-                [&](const std::string& topic) { return !state_.topics.contains(topic); });
   RequestBatch batch;
   std::vector<TopicPartition> told;
   std::vector<ReplicaKey> dead;
@@ -358,8 +357,7 @@ void Controller::on_loaded() {
       resume_reassignments(reassigning(), [this] {
         enqueue({.kind = EventKind::reassign_node});
         resume_deletions([this] {
-          // Topics marked before that are unknown lose their marks.
-          if (!state_.to_delete.empty()) enqueue({.kind = EventKind::topic_deletion});
+          enqueue({.kind = EventKind::topic_deletion});  // marks that are not to be followed
           enqueue({.kind = EventKind::election_node});
           finish();
         });
@@ -386,12 +384,15 @@ void Controller::send(RequestBatch& batch) {
       [this, alive, generation](int32_t broker, const kmsg::LeaderAndIsrResponse& response) {
         if (!*alive || generation != generation_) return;
         Event event{.kind = EventKind::leader_and_isr_answer, .broker = broker};
+        std::map<kmsg::Uuid, std::vector<int32_t>> lost;
         for (const auto& topic : response.topics)
-          for (const auto& [name, context] : state_.topics)
-            if (context.id == topic.topic_id)
-              for (const auto& partition : topic.partition_errors)
-                if (partition.error_code == kmsg::ErrorCode::kafka_storage_error)
-                  event.failed.push_back({name, partition.partition_index});
+          for (const auto& partition : topic.partition_errors)
+            if (partition.error_code == kmsg::ErrorCode::kafka_storage_error)
+              lost[topic.topic_id].push_back(partition.partition_index);
+        if (lost.empty()) return;
+        for (const auto& [name, context] : state_.topics)
+          if (auto found = lost.find(context.id); found != lost.end())
+            for (int32_t partition : found->second) event.failed.push_back({name, partition});
         if (!event.failed.empty()) enqueue(std::move(event));
       },
       [this, alive, generation](int32_t broker, const kmsg::StopReplicaResponse& response) {

@@ -102,6 +102,27 @@ TEST_CASE("deletion disabled, or of nothing: the mark goes, the topic stays") {
   CHECK_FALSE(scene.zk.exists(zpath::delete_topic("t")));
 }
 
+TEST_CASE("marks that a new controller finds: the topic stays where deletion is disabled") {
+  Scene scene({1, 2});
+  scene.start(1);
+  scene.create_topic("t", kOneReplica);
+  scene.zk.expire(*scene.sessions.at(1));
+  scene.zk.apply(ZkRequest::create(zpath::delete_topic("t"), std::nullopt));
+  scene.start(2, {.delete_topic_enable = false});
+  CHECK(scene.zk.exists(zpath::topic("t")));
+  CHECK_FALSE(scene.zk.exists(zpath::delete_topic("t")));
+}
+
+TEST_CASE("marks that a new controller finds: a deletion that was cut is completed") {
+  Scene scene({1});
+  scene.zk.apply(ZkRequest::create(zpath::config("topics", "ghost"), "{}"));
+  scene.zk.apply(ZkRequest::create(zpath::delete_topic("ghost"), std::nullopt));
+  scene.start(1);
+  CHECK_FALSE(scene.zk.exists(zpath::config("topics", "ghost")));
+  CHECK_FALSE(scene.zk.exists(zpath::delete_topic("ghost")));
+  CHECK_FALSE(scene.controllers.at(1)->queued_for_deletion("ghost"));
+}
+
 TEST_CASE("a broker that cannot delete keeps the topic until it comes back") {
   Scene scene({1, 2});
   scene.start(1);

@@ -167,7 +167,6 @@ void TopicAdmin::Impl::write_topics(std::shared_ptr<CreateJob> job,
     topic.node.partitions = topic.assignment;
     writes.push_back(ZkRequest::create(zpath::topic(name), encode_topic(topic.node)));
     written.push_back(i);
-    if (on_created_config) on_created_config(name, topic.result.configs);
   }
   if (writes.empty()) return answer_create(std::move(job));
   zk.submit_all(
@@ -185,6 +184,9 @@ void TopicAdmin::Impl::on_created(std::shared_ptr<CreateJob> job, std::vector<si
     // node_exists after a lost reply is our own first attempt: no one else could tell apart which.
     if (made.ok() || (made.error == ZkError::node_exists && made.retried)) {
       topic.result.topic_id = *topic.node.id;
+      // Not before: of two who create the topic at once the other's config may be the one stored.
+      if (replies[2 * n].ok() && made.ok() && on_created_config)
+        on_created_config(topic.asked.name, topic.result.configs);
       log::info(kLog, "topic created", "topic={} partitions={} replication_factor={} id={}",
                 topic.asked.name, topic.result.num_partitions, topic.result.replication_factor,
                 topic.node.id->to_string());
@@ -229,10 +231,10 @@ void TopicAdmin::Impl::answer_create(std::shared_ptr<CreateJob> job) {
 kmsg::ErrorCode TopicAdmin::auto_create(const std::string& name) {
   if (topic_name_fault(name)) return ErrorCode::invalid_topic_exception;
   MetadataPtr image = impl_->host.metadata();
+  if (impl_->auto_creating.contains(name)) return ErrorCode::unknown_topic_or_partition;
   if (has_collision_chars(name))
     for (const auto& [other, topic] : image->topics())
       if (other != name && names_collide(name, other)) return ErrorCode::invalid_topic_exception;
-  if (impl_->auto_creating.contains(name)) return ErrorCode::unknown_topic_or_partition;
   const TopicAdminOptions& options = impl_->options;
   Impl::Creation topic;
   topic.planned = true;

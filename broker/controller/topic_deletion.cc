@@ -24,18 +24,20 @@ void Controller::on_topic_deletion() {
              }));
 }
 
-// Finishes topics whose replicas are all gone, starts those that may start.
+// Finishes topics whose replicas are all gone, starts those that may start. One that is marked and
+// unknown lost its node before its config and mark: these go now.
 void Controller::resume_deletions(Next next) {
   std::vector<std::string> startable;
   for (const std::string& name : state_.to_delete) {
     bool all_deleted = true, any_started = false, reassigning = false;
-    for (const auto& [index, partition] : state_.topics[name].partitions) {
-      reassigning |= !partition.adding.empty() || !partition.removing.empty();
-      for (const auto& [broker, phase] : partition.replica_phases) {
-        all_deleted &= phase == ReplicaPhase::deleted;
-        any_started |= phase == ReplicaPhase::deletion_started;
+    if (auto known = state_.topics.find(name); known != state_.topics.end())
+      for (const auto& [index, partition] : known->second.partitions) {
+        reassigning |= !partition.adding.empty() || !partition.removing.empty();
+        for (const auto& [broker, phase] : partition.replica_phases) {
+          all_deleted &= phase == ReplicaPhase::deleted;
+          any_started |= phase == ReplicaPhase::deletion_started;
+        }
       }
-    }
     if (all_deleted) {
       complete_deletion(
           name, [this, next = std::move(next)]() mutable { resume_deletions(std::move(next)); });

@@ -24,6 +24,8 @@ constexpr size_t kReadChunk = 16 << 10;
 constexpr size_t kMaxWatchBytesInFrame = 128 << 10;
 constexpr int64_t kBackoffMinMs = 10;
 constexpr int64_t kBackoffMaxMs = 1000;
+// A server's jute.maxbuffer when nothing else is set: who is sent a longer frame hangs up.
+constexpr size_t kServerTakesBytes = 0xfffff;
 
 // The frame's length stands in front and is patched when the frame is whole.
 wire::Writer begin_frame() {
@@ -284,7 +286,9 @@ void WireClient::on_lost(const char* why) {
   std::vector<Pending> failed;
   for (size_t i = in_flight_.size(); i-- > 0;) {
     Pending& pending = in_flight_[i];
-    if (pending.request.retry && !pending.internal) {
+    // What may be why the server hung up is not sent to it for ever.
+    bool again = pending.request.retry && pending.frame_bytes <= kServerTakesBytes;
+    if (again && !pending.internal) {
       pending.retried = true;
       queued_.push_front(std::move(pending));
     } else {
@@ -539,8 +543,10 @@ void WireClient::send_pending(Pending pending) {
   w.i32(static_cast<int32_t>(pending.request.op));
   encode_zk_body(w, pending.request,
                  pending.internal ? std::string_view() : options_.servers.chroot);
+  Buffer frame = end_frame(w);
+  pending.frame_bytes = frame.size();
   in_flight_.push_back(std::move(pending));
-  send_frame(end_frame(w));
+  send_frame(std::move(frame));
 }
 
 void WireClient::send_auth(const std::string& scheme, const std::string& auth) {

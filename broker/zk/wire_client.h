@@ -74,6 +74,7 @@ class WireClient final : public ZkClient {
     ZkRequest request;
     ZkDone done;
     int32_t xid = 0;
+    size_t frame_bytes = 0;
     bool retried = false;
     bool internal = false;  // chroot and closeSession: absolute paths, never retried
   };

@@ -57,6 +57,7 @@ struct Server {
   std::list<Link> links;
   std::unique_ptr<rt::Listener> listener;
   std::vector<std::string> requests;  // "2 getData /a", connection and operation
+  size_t max_frame = SIZE_MAX;        // it hangs up on longer ones
   std::function<std::string(int connection)> greet = [](int) { return greeting(); };
   std::function<std::string(int connection, int32_t xid, OpCode op)> answer = [](int, int32_t xid,
                                                                                  OpCode op) {
@@ -77,6 +78,7 @@ struct Server {
       link.in.append(reinterpret_cast<const char*>(link.chunk), *got);
       while (link.in.size() >= 4) {
         size_t length = load_be<uint32_t>(reinterpret_cast<const uint8_t*>(link.in.data()));
+        if (length > max_frame) return link.connection->close();
         if (link.in.size() < 4 + length) break;
         on_frame(link, number, link.in.substr(4, length));
         link.in.erase(0, 4 + length);
@@ -188,6 +190,19 @@ TEST_CASE("an answer to the connect request that does not decode is tried elsewh
   CHECK(fixture.start().empty());
   CHECK(fixture.server.links.size() == 3);
   CHECK(fixture.client->session().session_id == 0x77);
+}
+
+TEST_CASE("a request that is too long for the server fails, and those behind it are answered") {
+  Fixture fixture;
+  fixture.server.max_frame = 0xfffff;
+  REQUIRE(fixture.start() == "");
+  std::optional<ZkReply> large;
+  fixture.client->submit(ZkRequest::create("/large", std::string(1 << 20, 'x')),
+                         [&](ZkReply reply) { large = std::move(reply); });
+  CHECK(fixture.ask(ZkRequest::get("/a")).ok());
+  REQUIRE(large);
+  CHECK(large->error == ZkError::connection_loss);
+  CHECK(fixture.server.links.size() == 2);
 }
 
 TEST_CASE("a session outlives a server that takes its connection and never answers") {

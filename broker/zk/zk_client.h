@@ -3,7 +3,8 @@
 // and memory_zk.h (tests). Everything runs on one loop; no call completes from inside submit().
 //
 // Lost connections: a request with `retry` (the default) stays queued and is sent again after the
-// session reconnects, so that its caller sees connection_loss never and session_expired once. A
+// session reconnects, so that its caller sees session_expired once, and connection_loss only for a
+// request that is longer than servers take unless told otherwise (1 MiB, their jute.maxbuffer). A
 // write whose reply was lost may thus be executed twice: callers treat node_exists, no_node and
 // bad_version after a retry by reading who owns the node. Source: ZooKeeper Programmer's Guide,
 // "Handling Errors".
