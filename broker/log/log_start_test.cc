@@ -72,6 +72,21 @@ TEST_CASE("clean ends do not pile up snapshots of producers") {
   CHECK(snapshots == std::vector<std::string>{file_name(4, kSnapshotSuffix)});
 }
 
+TEST_CASE("an epoch file of before a truncation does not hide the batches' epochs") {
+  LogBench bench;
+  bench.create();
+  bench.epoch = 1;
+  bench.append(5);
+  bench.epoch = 2;
+  bench.append(5);
+  bench.log->begin_epoch(3);
+  bench.reopen(false, 0);
+  CHECK(bench.log->latest_epoch() == 3);
+  std::ofstream(bench.path() / "leader-epoch-checkpoint") << "0\n3\n1 0\n2 8\n3 9\n";
+  bench.reopen(false, 0);
+  CHECK(bench.log->epochs().entries() == std::vector<EpochEntry>{{1, 0}, {2, 5}});
+}
+
 TEST_CASE("a torn tail is cut and the rest stays") {
   LogBench bench;
   bench.config.index_interval_bytes = 300;

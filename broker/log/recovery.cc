@@ -263,11 +263,14 @@ class LogRecovery {
     return disk_.sync_dir(rt::parent_of(log_.dir_));
   }
 
+  // What the file says may be of before a truncation: batches know better.
   void learn_epoch(const ScannedBatch& batch) {
     if (batch.magic != kMagicV2 || batch.leader_epoch < 0) return;
-    auto latest = log_.epochs_.latest();
-    if (!latest || batch.leader_epoch > latest->epoch)
-      epochs_changed_ |= log_.epochs_.assign(batch.leader_epoch, batch.base_offset);
+    if (batch.last_offset < log_.log_start_offset_) return;
+    int64_t from = std::max(batch.base_offset, log_.log_start_offset_);
+    auto known = log_.epochs_.epoch_for_offset(from);
+    if (!known || batch.leader_epoch > *known)
+      epochs_changed_ |= log_.epochs_.assign(batch.leader_epoch, from);
   }
 
   // The epoch file was torn: the batches of all synced segments tell again.
