@@ -160,8 +160,8 @@ def test_killed_while_the_group_topic_is_made():
         wait_until(lambda: wire.coordinator(group) == 0, "a coordinator")
         wait_until(lambda: not isinstance(wire.committed(group), int), "groups loaded")
         wire.commit(group, offsets)
-    for end in (stack.broker.server.stop, stack.broker.server.kill):
-        end()
+    for end in ("stop", "kill"):
+        getattr(stack.broker.server, end)()
         stack.broker.start()
         wire = Wire(stack.bootstrap)
         for group, offsets in groups.items():
