@@ -1,6 +1,7 @@
 #include <lz4frame.h>
 #include <catch2/catch.hpp>
 
+#include "common/base/bytes.h"
 #include "common/base/prng.h"
 #include "common/compress/codec.h"
 
@@ -138,6 +139,20 @@ TEST_CASE("snappy without the stream header is one raw block") {
   auto back = decompress(Codec::snappy, as_bytes(raw), 100);
   REQUIRE(back);
   CHECK(as_text(*back) == "aaaa");
+}
+
+TEST_CASE("zstd: the bytes of Kafka 3.9's own log") {
+  std::string records = from_hex(
+      "34000000046b342476696875696162727478667a7a6a6376686a003e001402046b362e76776d6f72796d69777661"
+      "6e78636c68726366686a6d630036002804046b362676697a676e726b77726a6f6d75786f6c71747a0024003c0601"
+      "187678626c6b696e6a6b6a78700010005008046b350100");
+  Buffer packed;
+  REQUIRE(compress::compress(Codec::zstd, as_bytes(records), packed));
+  CHECK(
+      to_hex(packed.bytes()) ==
+      "28b52ffd00585403003287191c506d75239507d425692210dff5cc9a59ca5ebf23ce697a92320a64534f12ac02c6"
+      "0777c8e5758b5923bb900414573e9f077b12d2dec2c8d035e66a0362d5c3d1535be524a858928ee9b85a04be161b"
+      "815801842fbeaad3cee9c80736cc82a8d5cac2fa7f0900010000");
 }
 
 TEST_CASE("names") {

@@ -51,17 +51,14 @@ class ZstdStream final : public Stream {
 
 }  // namespace
 
-// As Java's stream writes a frame: no content size in its head, a flush before the end, which costs
-// an empty last block. Equal records then take as many bytes as in Kafka's own logs.
+// As Java's stream writes a frame: the size is not known before (a known one also changes how
+// matches are sought), and a flush before the end costs an empty last block. Equal records then
+// take the same bytes as in Kafka's own logs.
 Result<void> zstd_compress(Bytes input, Buffer& out, int level) {
   CompressorGuard guard;
   if (guard.context == nullptr) return fail(Errc::invalid, "zstd: no memory");
-  size_t set[] = {ZSTD_CCtx_setParameter(guard.context, ZSTD_c_compressionLevel, level),
-                  ZSTD_CCtx_setParameter(guard.context, ZSTD_c_contentSizeFlag, 0),
-                  ZSTD_CCtx_setPledgedSrcSize(guard.context, input.size())};
-  for (size_t code : set)
-    if (ZSTD_isError(code))
-      return fail(Errc::invalid, std::string("zstd: ") + ZSTD_getErrorName(code));
+  size_t set = ZSTD_CCtx_setParameter(guard.context, ZSTD_c_compressionLevel, level);
+  if (ZSTD_isError(set)) return fail(Errc::invalid, std::string("zstd: ") + ZSTD_getErrorName(set));
   size_t at = out.size();
   out.resize_uninitialized(at + ZSTD_compressBound(input.size()) + 64);
   ZSTD_outBuffer to{out.data() + at, out.size() - at, 0};
