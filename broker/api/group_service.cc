@@ -179,14 +179,6 @@ struct GroupService::Impl {
 
   // ------------------------------------------------------------------------------------ requests
 
-  template <class Message>
-  bool decode(Request& request, Message& message) {
-    wire::Reader reader(request.body());
-    if (message.decode(reader, request.version())) return true;
-    request.close();
-    return false;
-  }
-
   // One that the core answers now or later, by ticket.
   template <class Message>
   void park(RequestPtr request,

@@ -18,7 +18,8 @@ struct ApiHandler {
 std::span<const ApiHandler> api_handlers();        // in the order of their keys
 const ApiHandler* find_handler(kmsg::ApiKey key);  // null: not built, so not spoken
 
-// The handlers. Each decodes its own request: decode() below closes the connection on garbage.
+// The handlers. Each decodes its own request: decode() of request.h closes the connection on
+// garbage.
 void handle_produce(ApiContext& context, RequestPtr request);
 void handle_fetch(ApiContext& context, RequestPtr request);
 void handle_list_offsets(ApiContext& context, RequestPtr request);
@@ -79,14 +80,5 @@ void handle_consumer_group_describe(ApiContext& context, RequestPtr request);
 // Every API of the group coordinator: group_service.cc. Version 0 of OffsetCommit and OffsetFetch
 // is none of its business: offsets_in_zookeeper.cc.
 void handle_group_api(ApiContext& context, RequestPtr request);
-
-// The request's body as a message, or nothing: then the connection was closed.
-template <class Message>
-bool decode(Request& request, Message& message) {
-  wire::Reader reader(request.body());
-  if (message.decode(reader, request.version())) return true;
-  request.close();
-  return false;
-}
 
 }  // namespace ottla::broker

@@ -49,6 +49,18 @@ bool Request::parse_header() {
   return true;
 }
 
+bool Request::is_inter_broker() const {
+  switch (api()) {
+    case kmsg::ApiKey::leader_and_isr:
+    case kmsg::ApiKey::stop_replica:
+    case kmsg::ApiKey::update_metadata:
+    case kmsg::ApiKey::alter_partition:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void Request::begin_reply(wire::Writer& writer) {
   writer.i32(0);  // the frame's size, patched when it is known
   writer.i32(correlation_id_);
@@ -94,6 +106,13 @@ void Request::reply_nothing() {
   OTTLA_CHECK(!answered_);
   answered_ = true;
   if (auto sink = sink_.lock()) sink->on_reply({});
+}
+
+void Request::close_as_malformed() {
+  log::warn(kLog, "a request that does not decode; its connection is closed",
+            "api={} version={} bytes={} client={}", info_->name, version_, frame_.size(),
+            client_->host);
+  close();
 }
 
 void Request::close() {

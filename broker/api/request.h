@@ -15,6 +15,7 @@
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "common/rt/world.h"
+#include "common/wire/reader.h"
 #include "common/wire/writer.h"
 #include "proto/kafka/api_key.h"
 #include "proto/kafka/error_code.h"
@@ -56,6 +57,7 @@ class Request {
   kmsg::ApiKey api() const { return info_->key; }
   const kmsg::ApiInfo& info() const { return *info_; }
   int16_t version() const { return version_; }
+  bool is_inter_broker() const;
   int32_t correlation_id() const { return correlation_id_; }
   const std::optional<std::string>& client_id() const { return client_id_; }
   std::string_view client_id_text() const {
@@ -91,6 +93,7 @@ class Request {
   }
   void reply_nothing();
   void close();
+  void close_as_malformed();  // with a line in the log
 
  private:
   static size_t begin_capacity() { return 512; }
@@ -111,5 +114,22 @@ class Request {
 };
 
 using RequestPtr = std::unique_ptr<Request>;
+
+// Elements that all arrays of a request together may have. Each costs a microsecond or two and up
+// to a few KB until it is answered, in one turn of the loop; bytes alone (socket.request.max.bytes)
+// would let one request ask for 50 million. As many as the most partitions that a cluster with
+// ZooKeeper is said to hold. What brokers tell each other is not limited: they name each partition
+// of a cluster with its replicas.
+inline constexpr size_t kMaxElements = 200'000;
+
+// The request's body as a message, or nothing: then the connection was closed.
+template <class Message>
+bool decode(Request& request, Message& message) {
+  wire::Reader reader(request.body());
+  if (!request.is_inter_broker()) reader.limit_elements(kMaxElements);
+  if (message.decode(reader, request.version())) return true;
+  request.close_as_malformed();
+  return false;
+}
 
 }  // namespace ottla::broker

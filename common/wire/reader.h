@@ -70,11 +70,17 @@ class Reader {
   // True when `count` elements of at least `element_min_bytes` (counted as 1 when 0) may follow.
   bool claim_count(int64_t count, size_t element_min_bytes) {
     if (element_min_bytes == 0) element_min_bytes = 1;
-    if (!ok_ || count < 0 ||
+    if (!ok_ || count < 0 || static_cast<uint64_t>(count) > elements_left_ ||
         static_cast<uint64_t>(count) > (bytes_.size() - at_) / element_min_bytes)
       ok_ = false;
+    else
+      elements_left_ -= static_cast<size_t>(count);
     return ok_;
   }
+
+  // From here on at most so many elements, of all claim_count() together. For who computes
+  // something for each: bytes alone would allow millions.
+  void limit_elements(size_t count) { elements_left_ = count; }
 
   // Takes `bytes` from what this message may allocate; fails the reader when it is used up.
   bool claim_memory(size_t bytes) {
@@ -111,6 +117,7 @@ class Reader {
   Bytes bytes_;
   size_t at_ = 0;
   size_t memory_left_;
+  size_t elements_left_ = SIZE_MAX;
   bool ok_ = true;
 };
 

@@ -41,6 +41,11 @@ TEST_CASE("a failure sticks and reads stay harmless") {
   CHECK(Reader(bytes).claim_count(6, 0));  // an element of no bytes counts as one
   CHECK_FALSE(Reader(bytes).claim_count(7, 0));
   CHECK_FALSE(Reader(bytes).claim_count(4, 2));
+  Reader limited(bytes);
+  limited.limit_elements(3);
+  CHECK(limited.claim_count(2, 1));
+  CHECK(limited.claim_count(1, 1));
+  CHECK_FALSE(limited.claim_count(1, 1));
   Reader memory(bytes);
   size_t allowed = sizeof(bytes) * Reader::kMemoryPerByte + Reader::kMemoryAlways;
   CHECK(memory.claim_memory(allowed - 1));
