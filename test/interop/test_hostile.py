@@ -428,6 +428,11 @@ def main_test():
             s.sendall(frame(crowd))
             answer = reply(s)
             assert len(answer) > 20, answer
+        with connect(kafka) as s:  # 10 million names to find coordinators of: more than anybody may ask for
+            s.settimeout(60)
+            with contextlib.suppress(ConnectionError):
+                s.sendall(frame(header(10, 4) + b"\0" + b"\0" + b"\x81\xad\xe2\x04" + b"\2a" * 10_000_000 + b"\0"))
+                assert not s.recv(1), "answered"
 
     def idle(held, go_on):
         """Thousands of connections to each that never say a word."""
