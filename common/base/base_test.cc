@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/prng.h"
 #include "common/base/result.h"
+#include "common/base/time.h"
 #include "test/support/temp_dir.h"
 
 using namespace ottla;
@@ -63,6 +64,15 @@ TEST_CASE("random values stay in their bounds, reach both ends, and repeat with 
   CHECK(heads < 600);
   CHECK_FALSE(one.chance(0));
   CHECK(one.chance(1));
+}
+
+TEST_CASE("a limit of time that means never is never over") {
+  Instant now{1'000'000'000};
+  CHECK(after_ms(now, INT64_MAX) == Instant{INT64_MAX});
+  CHECK(after_ms(now, INT64_MIN) == Instant{INT64_MIN});
+  CHECK(now + INT64_MAX == Instant{INT64_MAX});
+  CHECK(ms_to_ns(9'223'372'036'855) == INT64_MAX);
+  CHECK(after_ms(now, 1'000) == Instant{2'000'000'000});
 }
 
 TEST_CASE("hex goes there and back") {
