@@ -69,7 +69,6 @@ TEST_CASE("random values stay in their bounds, reach both ends, and repeat with 
 TEST_CASE("a limit of time that means never is never over") {
   Instant now{1'000'000'000};
   CHECK(after_ms(now, INT64_MAX) == Instant{INT64_MAX});
-  CHECK(after_ms(now, INT64_MIN) == Instant{INT64_MIN});
   CHECK(now + INT64_MAX == Instant{INT64_MAX});
   CHECK(ms_to_ns(9'223'372'036'855) == INT64_MAX);
   CHECK(after_ms(now, 1'000) == Instant{2'000'000'000});
