@@ -3,8 +3,6 @@
 #include <fmt/core.h>
 #include <openssl/evp.h>
 
-#include <charconv>
-#include <cmath>
 #include <random>
 
 #include "proto/kafka/alter_client_quotas.h"
@@ -13,6 +11,7 @@
 #include "proto/kafka/describe_user_scram_credentials.h"
 #include "tools/configs.h"
 #include "tools/java_order.h"
+#include "tools/java_text.h"
 #include "tools/report.h"
 
 namespace ottla::tools::configs {
@@ -21,23 +20,6 @@ namespace {
 using kmsg::ErrorCode;
 
 constexpr int32_t kDefaultIterations = 4096;
-
-// As Java prints a Double.
-std::string double_text(double value) {
-  if (std::isnan(value)) return "NaN";
-  if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
-  double size = std::fabs(value);
-  bool plain = value == 0 || (size >= 1e-3 && size < 1e7);
-  char buffer[64];
-  auto end = std::to_chars(buffer, buffer + sizeof(buffer), value,
-                           plain ? std::chars_format::fixed : std::chars_format::scientific)
-                 .ptr;
-  std::string text(buffer, end);
-  size_t e = plain ? text.size() : text.find('e');
-  std::string digits = text.substr(0, e);
-  if (digits.find('.') == std::string::npos) digits += ".0";
-  return plain ? digits : fmt::format("{}E{}", digits, std::stoi(text.substr(e + 1)));
-}
 
 using QuotaEntry = kmsg::DescribeClientQuotasResponse::EntryData;
 
@@ -148,7 +130,7 @@ Outcome<void> describe_quotas(AdminClient& client, const Entities& entities) {
     java_map_order(entry.values, 0, [](const auto& v) { return kmsg::java_string_hash(v.key); });
     std::vector<std::string> values;
     for (const auto& value : entry.values)
-      values.push_back(fmt::format("{}={}", value.key, double_text(value.value)));
+      values.push_back(fmt::format("{}={}", value.key, java_text(value.value)));
     fmt::print("Quota configs for {} are {}\n", joined(parts, ", "), joined(values, ", "));
   }
   return {};

@@ -3,10 +3,11 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <map>
 #include <set>
 
-#include "common/base/endian.h"
 #include "tools/client_conf.h"
+#include "tools/record_formatter.h"
 #include "tools/report.h"
 #include "tools/tools.h"
 
@@ -66,179 +67,7 @@ const OptionParser& parser() {
   return instance;
 }
 
-// -- Formatting ----------------------------------------------------------------------------------
-
-// What a deserializer of org.apache.kafka.common.serialization makes of bytes, as text; null when
-// the length is wrong.
-std::optional<std::string> deserialize(std::string_view kind, Bytes bytes) {
-  if (kind.ends_with("LongDeserializer") && bytes.size() == 8)
-    return std::to_string(load_be<int64_t>(bytes.data()));
-  if (kind.ends_with("IntegerDeserializer") && bytes.size() == 4)
-    return std::to_string(load_be<int32_t>(bytes.data()));
-  if (kind.ends_with("ShortDeserializer") && bytes.size() == 2)
-    return std::to_string(load_be<int16_t>(bytes.data()));
-  if (kind.ends_with("DoubleDeserializer") && bytes.size() == 8)
-    return fmt::format("{}", std::bit_cast<double>(load_be<uint64_t>(bytes.data())));
-  if (kind.ends_with("FloatDeserializer") && bytes.size() == 4)
-    return fmt::format("{}", std::bit_cast<float>(load_be<uint32_t>(bytes.data())));
-  if (kind.ends_with("StringDeserializer") || kind.empty()) return to_string(bytes);
-  return std::nullopt;
-}
-
-class Formatter {
- public:
-  static std::expected<Formatter, std::string> make(std::string_view formatter_class,
-                                                    const Properties& properties) {
-    Formatter formatter;
-    constexpr std::string_view kPackages[] = {"org.apache.kafka.tools.consumer.", "kafka.tools."};
-    for (std::string_view package : kPackages) {
-      if (!formatter_class.starts_with(package)) continue;
-      std::string_view name = formatter_class.substr(package.size());
-      formatter.is_silent_ = name == "NoOpMessageFormatter";
-      formatter.logs_ = name == "LoggingMessageFormatter";
-      if (name != "DefaultMessageFormatter" && !formatter.is_silent_ && !formatter.logs_) continue;
-      if (package == kPackages[1])
-        fmt::print(
-            stderr,
-            "WARNING: {} is deprecated and will be removed in the next major release. Please "
-            "use {}{} instead\n",
-            formatter_class, kPackages[0], name);
-      formatter.configure(properties);
-      return formatter;
-    }
-    return std::unexpected(std::string(formatter_class));
-  }
-
-  // Appends what is to be printed; false when a deserializer refuses.
-  bool write(const rd_kafka_message_t& message, std::string& out) const {
-    if (is_silent_) return true;
-    size_t start = out.size();
-    if (print_timestamp_) {
-      write_timestamp(message, out);
-      separate(out,
-               print_offset_ || print_partition_ || print_headers_ || print_key_ || print_value_);
-    }
-    if (print_partition_) {
-      out += fmt::format("Partition:{}", message.partition);
-      separate(out, print_offset_ || print_headers_ || print_key_ || print_value_);
-    }
-    if (print_offset_) {
-      out += fmt::format("Offset:{}", message.offset);
-      separate(out, print_headers_ || print_key_ || print_value_);
-    }
-    bool readable = true;
-    if (print_headers_) {
-      readable = write_headers(message, out) && readable;
-      separate(out, print_key_ || print_value_);
-    }
-    if (print_key_) {
-      readable = field(key_deserializer_, message.key, message.key_len, out) && readable;
-      separate(out, print_value_);
-    }
-    if (print_value_) {
-      readable = field(value_deserializer_, message.payload, message.len, out) && readable;
-      out += line_separator_;
-    }
-    if (!readable) out.resize(start);
-    return readable;
-  }
-
- private:
-  void configure(const Properties& properties) {
-    auto text = [&](const char* key, std::string& target) {
-      auto at = properties.find(key);
-      if (at != properties.end()) target = at->second;
-    };
-    auto flag = [&](const char* key, bool& target) {
-      std::string value = target ? "true" : "false";
-      text(key, value);
-      target = strcasecmp(value.c_str(), "true") == 0;
-    };
-    flag("print.timestamp", print_timestamp_);
-    flag("print.key", print_key_);
-    flag("print.offset", print_offset_);
-    flag("print.partition", print_partition_);
-    flag("print.headers", print_headers_);
-    flag("print.value", print_value_);
-    text("key.separator", key_separator_);
-    text("line.separator", line_separator_);
-    text("headers.separator", headers_separator_);
-    text("null.literal", null_literal_);
-    text("key.deserializer", key_deserializer_);
-    text("value.deserializer", value_deserializer_);
-    text("headers.deserializer", headers_deserializer_);
-  }
-
-  void separate(std::string& out, bool is_column) const {
-    out += is_column ? key_separator_ : line_separator_;
-  }
-
-  bool field(const std::string& deserializer, const void* data, size_t size,
-             std::string& out) const {
-    if (data == nullptr) {
-      out += null_literal_;
-      return true;
-    }
-    Bytes bytes(static_cast<const uint8_t*>(data), size);
-    if (deserializer.empty()) {
-      out += as_text(bytes);
-      return true;
-    }
-    auto text = deserialize(deserializer, bytes);
-    if (text) out += *text;
-    return text.has_value();
-  }
-
-  static void write_timestamp(const rd_kafka_message_t& message, std::string& out) {
-    rd_kafka_timestamp_type_t type;
-    int64_t timestamp = rd_kafka_message_timestamp(&message, &type);
-    if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE)
-      out += "NO_TIMESTAMP";
-    else
-      out += fmt::format("{}:{}",
-                         type == RD_KAFKA_TIMESTAMP_CREATE_TIME ? "CreateTime" : "LogAppendTime",
-                         timestamp);
-  }
-
-  bool write_headers(const rd_kafka_message_t& message, std::string& out) const {
-    rd_kafka_headers_t* headers = nullptr;
-    bool none = rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR;
-    const char* name = nullptr;
-    const void* value = nullptr;
-    size_t size = 0;
-    bool readable = true;
-    size_t i = 0;
-    for (; !none &&
-           rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
-         ++i) {
-      if (i != 0) out += headers_separator_;
-      out += name;
-      out += ':';
-      readable = field(headers_deserializer_, value, size, out) && readable;
-    }
-    if (i == 0) out += "NO_HEADERS";
-    return readable;
-  }
-
-  bool is_silent_ = false;
-  bool logs_ = false;  // as Apache's under its shipped settings: the log line is not shown
-  bool print_timestamp_ = false;
-  bool print_key_ = false;
-  bool print_value_ = true;
-  bool print_partition_ = false;
-  bool print_offset_ = false;
-  bool print_headers_ = false;
-  std::string key_separator_ = "\t";
-  std::string line_separator_ = "\n";
-  std::string headers_separator_ = ",";
-  std::string null_literal_ = "null";
-  std::string key_deserializer_;
-  std::string value_deserializer_;
-  std::string headers_deserializer_;
-};
-
-// -- Arguments
-// -------------------------------------------------------------------------------------
+// -- Arguments -----------------------------------------------------------------------------------
 
 struct Plan {
   Properties consumer;
@@ -324,16 +153,16 @@ std::expected<Plan, std::string> plan_of(const Options& options) {
   plan.consumer.try_emplace("allow.auto.create.topics", "true");
   plan.consumer.try_emplace("check.crcs", "true");
   plan.consumer.try_emplace("topic.metadata.refresh.interval.ms", "3000");
+  plan.consumer["enable.auto.offset.store"] = "false";  // store_offsets
   return plan;
 }
 
-// -- Consuming
-// ---------------------------------------------------------------------------------------
+// -- Consuming ------------------------------------------------------------------------------------
 
 struct Consumption {
   rd_kafka_t* client = nullptr;
   const Options& options;
-  const Formatter& formatter;
+  const RecordFormatter& formatter;
   uint64_t messages = 0;
 };
 
@@ -378,6 +207,19 @@ bool take(Consumption& run, const rd_kafka_message_t& message, std::string& out,
   return false;
 }
 
+// What a group may commit: records that were printed, and those that were refused and told of. What
+// was taken from librdkafka and not printed, because the reader of our output is slow or gone,
+// stays.
+void store_offsets(std::span<rd_kafka_message_t* const> passed) {
+  std::map<std::pair<rd_kafka_topic_t*, int32_t>, int64_t> last;
+  for (const rd_kafka_message_t* message : passed)
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+      last[{message->rkt, message->partition}] = message->offset;
+  // Refused for a partition that was taken away meanwhile: its next owner reads these once more.
+  for (const auto& [partition, offset] : last)
+    (void)rd_kafka_offset_store(partition.first, partition.second, offset);
+}
+
 int consume(Consumption& run) {
   bool limited = run.options.has("max-messages") && run.options.number("max-messages") != -1;
   auto limit = static_cast<uint64_t>(run.options.number("max-messages"));
@@ -400,11 +242,15 @@ int consume(Consumption& run) {
       if (more > 0) count += more;
     }
     uint64_t before = run.messages;
-    for (ssize_t i = 0; i < count; ++i) {
-      if (running) running = take(run, *batch[static_cast<size_t>(i)], out, code);
-      rd_kafka_message_destroy(batch[static_cast<size_t>(i)]);
-    }
-    if (!out.empty() && !write_out(out)) running = false;
+    std::span<rd_kafka_message_t*> records(batch.data(),
+                                           static_cast<size_t>(std::max<ssize_t>(count, 0)));
+    size_t passed = 0;
+    while (running && passed < records.size()) running = take(run, *records[passed++], out, code);
+    if (out.empty() || write_out(out))
+      store_offsets(records.first(passed));
+    else
+      running = false;
+    for (rd_kafka_message_t* record : records) rd_kafka_message_destroy(record);
     if (run.messages != before) last_ms = monotonic_ms();
     if (timeout_ms >= 0 && monotonic_ms() - last_ms > timeout_ms) {
       log_line("ERROR", "Error processing message, terminating consumer process: ", kLogger);
@@ -477,7 +323,7 @@ int console_consumer_main(std::span<const std::string> args) {
   auto extra = key_values(options.values("property"));
   if (!extra) return usage(parser(), extra.error());
   for (auto& [key, value] : *extra) format[key] = value;
-  auto formatter = Formatter::make(options.value("formatter"), format);
+  auto formatter = RecordFormatter::make(options.value("formatter"), format);
   if (!formatter) return usage(parser(), formatter.error());
 
   rd_kafka_conf_t* conf = rd_kafka_conf_new();

@@ -1,9 +1,11 @@
 #include <catch2/catch.hpp>
 
+#include "common/base/endian.h"
 #include "tools/admin_client.h"
 #include "tools/java_order.h"
 #include "tools/line_reader.h"
 #include "tools/options.h"
+#include "tools/record_formatter.h"
 
 namespace ottla::tools {
 namespace {
@@ -86,6 +88,23 @@ TEST_CASE("the order of Java's maps") {
   std::vector<int> partitions{0, 1, 2};
   java_map_order(partitions, 0, [](int p) { return topic_partition_hash("con2", p); });
   CHECK(partitions == std::vector<int>{2, 1, 0});
+}
+
+TEST_CASE("numbers of records as Java prints them") {
+  auto of_double = [](uint64_t bits) {
+    uint8_t bytes[8];
+    store_be<uint64_t>(bytes, bits);
+    return deserialize("org.apache.kafka.common.serialization.DoubleDeserializer", bytes);
+  };
+  CHECK(of_double(0x3ff0000000000000) == "1.0");
+  CHECK(of_double(0x4202a05f20000000) == "1.0E10");
+  CHECK(of_double(0xbf50624dd2f1a9fc) == "-0.001");
+  CHECK(of_double(0x8000000000000000) == "-0.0");
+  CHECK(of_double(0x7ff8000000000000) == "NaN");
+  CHECK(of_double(0xfff0000000000000) == "-Infinity");
+  const uint8_t tenth[] = {0x3d, 0xcc, 0xcc, 0xcd};
+  CHECK(deserialize("FloatDeserializer", tenth) == "0.1");
+  CHECK_FALSE(deserialize("FloatDeserializer", Bytes(tenth, 3)));
 }
 
 TEST_CASE("bootstrap lists and exception names") {
