@@ -68,6 +68,15 @@ Outcome<Response> ask(AdminClient& client, std::string_view call, const std::str
 Outcome<void> describe(AdminClient& client, const Options& options,
                        std::vector<std::string> group_ids);
 
+// -- consumer_groups_plan.cc: what --reset-offsets is given as text
+// "2024-01-31T12:00:00.000", in UTC or with Z or an offset; milliseconds since 1970.
+std::optional<int64_t> parse_datetime(const std::string& text);
+// ISO 8601's PnDTnHnMnS in milliseconds, as Java's Duration takes it.
+std::optional<int64_t> parse_duration(const std::string& text);
+// Lines of [group,]topic,partition,offset: those of the group. `is_only`: no other group is asked
+// for.
+Outcome<Offsets> parse_plan(const std::string& text, const std::string& group_id, bool is_only);
+
 // -- consumer_groups_reset.cc
 Outcome<void> reset(AdminClient& client, const Options& options,
                     const std::vector<std::string>& group_ids);

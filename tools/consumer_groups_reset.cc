@@ -17,54 +17,9 @@ using kmsg::ErrorCode;
 
 constexpr std::string_view kLogger = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
-// "2024-01-31T12:00:00.000", with Z or an offset or in local time; milliseconds since 1970.
-std::optional<int64_t> parse_datetime(const std::string& text) {
-  tm parts{};
-  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (rest == nullptr) return std::nullopt;
-  int64_t ms = 0;
-  if (*rest == '.') {
-    char* end = nullptr;
-    ms = std::strtol(rest + 1, &end, 10);
-    rest = end;
-  }
-  if (*rest == '\0') {
-    parts.tm_isdst = -1;
-    return static_cast<int64_t>(::mktime(&parts)) * 1000 + ms;
-  }
-  int64_t utc_ms = static_cast<int64_t>(::timegm(&parts)) * 1000 + ms;
-  if (*rest == 'Z') return utc_ms;
-  int hours = 0, minutes = 0;
-  if ((*rest != '+' && *rest != '-') || std::sscanf(rest + 1, "%2d:%2d", &hours, &minutes) < 1)
-    return std::nullopt;
-  int64_t shift_ms = (hours * 60 + minutes) * 60'000LL;
-  return *rest == '+' ? utc_ms - shift_ms : utc_ms + shift_ms;
-}
-
-// ISO 8601's PnDTnHnMnS in milliseconds.
-std::optional<int64_t> parse_duration(const std::string& text) {
-  if (text.size() < 3 || text[0] != 'P') return std::nullopt;
-  int64_t ms = 0;
-  bool in_time = false;
-  for (size_t at = 1; at < text.size();) {
-    if (text[at] == 'T') {
-      in_time = true;
-      ++at;
-      continue;
-    }
-    char* end = nullptr;
-    double number = std::strtod(text.c_str() + at, &end);
-    if (end == text.c_str() + at) return std::nullopt;
-    double unit = *end == 'D' && !in_time  ? 86'400'000
-                  : *end == 'H' && in_time ? 3'600'000
-                  : *end == 'M' && in_time ? 60'000
-                  : *end == 'S' && in_time ? 1000
-                                           : 0;
-    if (unit == 0) return std::nullopt;
-    ms += static_cast<int64_t>(number * unit);
-    at = static_cast<size_t>(end - text.c_str()) + 1;
-  }
-  return ms;
+Failure no_offset(const TopicPartition& partition) {
+  return illegal(fmt::format("Error getting offset of topic partition: {}-{}", partition.first,
+                             partition.second));
 }
 
 // Brings offsets into what the logs have.
@@ -78,8 +33,9 @@ Outcome<Offsets> within_logs(AdminClient& client, Offsets wanted) {
   for (auto& [partition, offset] : wanted) {
     auto start = starts->find(partition);
     auto end = ends->find(partition);
-    bool above = end != ends->end() && offset > end->second;
-    bool below = start != starts->end() && offset < start->second;
+    if (start == starts->end() || end == ends->end()) return std::unexpected(no_offset(partition));
+    bool above = offset > end->second;
+    bool below = offset < start->second;
     if (!above && !below) continue;
     int64_t bound = above ? end->second : start->second;
     log_line(
@@ -99,18 +55,10 @@ Outcome<Offsets> offsets_of_file(const Options& options, const std::string& grou
   if (!file)
     return std::unexpected(
         Failure{"java.nio.file.NoSuchFileException", options.value("from-file")});
-  Offsets offsets;
-  std::string line;
-  while (std::getline(file, line)) {
-    std::vector<std::string> fields = split(line, ',');
-    for (std::string& field : fields) std::erase(field, '"');
-    if (fields.size() == 4 && fields[0] != group_id) continue;
-    if (fields.size() == 4) fields.erase(fields.begin());
-    if (fields.size() != 3) continue;
-    offsets[{fields[0], std::atoi(fields[1].c_str())}] =
-        std::strtoll(fields[2].c_str(), nullptr, 10);
-  }
-  if (offsets.empty()) print_error(fmt::format("No reset plan for group {} found", group_id));
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  auto offsets = parse_plan(text, group_id, options.values("group").size() == 1);
+  if (offsets && offsets->empty())
+    print_error(fmt::format("No reset plan for group {} found", group_id));
   return offsets;
 }
 
@@ -121,9 +69,7 @@ Outcome<Offsets> offsets_at(AdminClient& client, const std::vector<TopicPartitio
   std::vector<TopicPartition> later;
   for (const TopicPartition& partition : partitions) {
     auto at = found->find(partition);
-    if (at == found->end())
-      return std::unexpected(illegal(fmt::format("Error getting offset of topic partition: {}-{}",
-                                                 partition.first, partition.second)));
+    if (at == found->end()) return std::unexpected(no_offset(partition));
     if (at->second < 0) later.push_back(partition);
   }
   for (const auto& [topic, partition] : later)

@@ -2,6 +2,7 @@
 
 #include "common/base/endian.h"
 #include "tools/admin_client.h"
+#include "tools/consumer_groups.h"
 #include "tools/java_order.h"
 #include "tools/line_reader.h"
 #include "tools/options.h"
@@ -105,6 +106,45 @@ TEST_CASE("numbers of records as Java prints them") {
   const uint8_t tenth[] = {0x3d, 0xcc, 0xcc, 0xcd};
   CHECK(deserialize("FloatDeserializer", tenth) == "0.1");
   CHECK_FALSE(deserialize("FloatDeserializer", Bytes(tenth, 3)));
+}
+
+TEST_CASE("times of --to-datetime") {
+  using consumer_groups::parse_datetime;
+  CHECK(::setenv("TZ", "America/New_York", 1) == 0);
+  ::tzset();
+  constexpr int64_t kNoon = 1'706'702'400'000;  // of 31 January 2024 in UTC
+  CHECK(parse_datetime("2024-01-31T12:00:00.000") == kNoon);
+  CHECK(parse_datetime("2024-01-31T12:00:00.007Z") == kNoon + 7);
+  CHECK(parse_datetime("2024-01-31T12:00:00.000+05:30") == kNoon - 19'800'000);
+  CHECK(parse_datetime("2024-01-31T12:00:00.000-01") == kNoon + 3'600'000);
+  CHECK(parse_datetime("2024-02-29T00:00:00.000Z"));
+  for (const char* bad :
+       {"2024-02-31T12:00:00.000Z", "2023-02-29T00:00:00.000", "2024-01-31", "",
+        "2024-01-31T12:00:00.1000", "2024-01-31T12:00:00.-5", "2024-01-31T12:00:60.000",
+        "2024-01-31T12:00:00.000+24:00", "2024-01-31T12:00:00.000 CET"})
+    CHECK_FALSE(parse_datetime(bad));
+}
+
+TEST_CASE("durations of --by-duration") {
+  using consumer_groups::parse_duration;
+  CHECK(parse_duration("pt1h") == 3'600'000);
+  CHECK(parse_duration("P1DT2H3M4.5S") == 86'400'000 + 7'200'000 + 180'000 + 4500);
+  CHECK(parse_duration("-PT1M") == -60'000);
+  CHECK(parse_duration("PT-0.25S") == -250);
+  for (const char* bad :
+       {"", "P", "PT", "P1DT", "PT1M1H", "P1H", "PT1.5H", "1H", "PT1Hx", "P99999999999999999D"})
+    CHECK_FALSE(parse_duration(bad));
+}
+
+TEST_CASE("plans of --from-file") {
+  using consumer_groups::Offsets;
+  using consumer_groups::parse_plan;
+  CHECK(parse_plan("t,0,12\n\"u\",1,7\r\n\n", "g", true) == Offsets{{{"t", 0}, 12}, {{"u", 1}, 7}});
+  CHECK(parse_plan("g,t,0,12\nh,t,0,9\n", "g", false) == Offsets{{{"t", 0}, 12}});
+  CHECK(parse_plan("h,t,0,9\n", "g", false)->empty());
+  for (const char* bad : {"t,0,12x", "t,zero,12", "t,0,", "t,0", "t,0,-1", "g,t,0,1,2"})
+    CHECK_FALSE(parse_plan(bad, "g", true));
+  CHECK_FALSE(parse_plan("t,0,12", "g", false));
 }
 
 TEST_CASE("bootstrap lists and exception names") {
