@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "common/config/properties.h"
+
 namespace ottla::tools {
 namespace {
 
@@ -190,40 +192,11 @@ std::expected<std::map<std::string, std::string>, std::string> load_properties(
     const std::string& path) {
   std::ifstream file(path);
   if (!file) return std::unexpected(fmt::format("{} (No such file or directory)", path));
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  auto parsed = config::Properties::parse(text, path);
+  if (!parsed) return std::unexpected(parsed.error().context);
   std::map<std::string, std::string> properties;
-  std::string line;
-  while (std::getline(file, line)) {
-    while (line.ends_with("\\")) {  // continued on the next line, without its leading space
-      line.pop_back();
-      std::string more;
-      if (!std::getline(file, more)) break;
-      line += more.substr(std::min(more.size(), more.find_first_not_of(" \t\f")));
-    }
-    size_t start = line.find_first_not_of(" \t\f");
-    if (start == std::string::npos || line[start] == '#' || line[start] == '!') continue;
-    if (line.ends_with("\r")) line.pop_back();
-    std::string key;
-    std::string value;
-    bool in_value = false;
-    for (size_t i = start; i < line.size(); ++i) {
-      char c = line[i];
-      std::string& target = in_value ? value : key;
-      if (c == '\\' && i + 1 < line.size()) {
-        char escaped = line[++i];
-        target += escaped == 't' ? '\t' : escaped == 'n' ? '\n' : escaped == 'r' ? '\r' : escaped;
-      } else if (!in_value && (c == '=' || c == ':' || c == ' ' || c == '\t')) {
-        in_value = true;
-        size_t next = line.find_first_not_of(" \t", i);
-        if (next != std::string::npos && (line[next] == '=' || line[next] == ':'))
-          next = line.find_first_not_of(" \t", next + 1);
-        if (next == std::string::npos) break;
-        i = next - 1;
-      } else {
-        target += c;
-      }
-    }
-    properties[key] = value;
-  }
+  for (const auto& entry : parsed->entries()) properties[entry.key] = entry.value;
   return properties;
 }
 

@@ -62,7 +62,7 @@ std::string bracketed(std::string_view name);
 // key=value pairs of --property and its kin; an error names the bad one.
 std::expected<std::map<std::string, std::string>, std::string> key_values(
     const std::vector<std::string>& args);
-// A Java .properties file as far as the tools need it: key=value lines, # and ! comments, escapes.
+// A Java .properties file; an error says which, and what is wrong.
 std::expected<std::map<std::string, std::string>, std::string> load_properties(
     const std::string& path);
 

@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <cstdlib>
 
 #include "common/base/endian.h"
 #include "tools/admin_client.h"
@@ -53,6 +56,20 @@ TEST_CASE("options as jopt-simple reads them") {
 TEST_CASE("key=value arguments") {
   CHECK(key_values({"a=b=c", "d"}) == std::map<std::string, std::string>{{"a", "b=c"}, {"d", ""}});
   CHECK_FALSE(key_values({"=x"}));
+}
+
+TEST_CASE("files of settings lose none") {
+  char path[] = "/tmp/ottla-tools-test-XXXXXX";
+  int fd = ::mkstemp(path);
+  REQUIRE(fd >= 0);
+  std::string_view text = "# a comment that ends so \\\na=1\nb=two\\\\\nc=\\u00e9\nd = x\\\n  y\n";
+  CHECK(::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  ::close(fd);
+  auto loaded = load_properties(path);
+  ::unlink(path);
+  CHECK(loaded == std::map<std::string, std::string>{
+                      {"a", "1"}, {"b", "two\\"}, {"c", "\u00e9"}, {"d", "xy"}});
+  CHECK_FALSE(load_properties(path));
 }
 
 TEST_CASE("lines become records") {
