@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "tools/client_conf.h"
@@ -17,6 +18,7 @@ using Argument = OptionSpec::Argument;
 using Type = OptionSpec::Type;
 
 constexpr std::string_view kConfigLogger = "org.apache.kafka.clients.producer.ProducerConfig";
+constexpr int64_t kForeverMs = int64_t{1} << 40;
 
 const OptionParser& parser() {
   static const OptionParser instance({
@@ -169,14 +171,21 @@ std::expected<Properties, std::string> producer_properties(const Options& option
       {"batch.size", "batch-size"},
       {"batch.size", "max-partition-memory-bytes"},
       {"metadata.max.age.ms", "metadata-expiry-ms"},
+      {"max.block.ms", "max-block-ms"},
   };
   for (const auto& [property, option] : merged)
     if (options.has(option) || !properties.contains(property))
       properties[property] = options.value(option);
   properties.try_emplace("delivery.timeout.ms", "120000");
+  properties.try_emplace("max.request.size", "1048576");
   properties.try_emplace("partitioner", "murmur2_random");
-  // Java's default, as far as its conditions hold.
   const std::string& acks = properties["acks"];
+  if (acks != "all" && acks != "-1" && acks != "0" && acks != "1")
+    return std::unexpected(fmt::format(
+        "org.apache.kafka.common.config.ConfigException: Invalid value {} for configuration acks: "
+        "String must be one of: all, -1, 0, 1",
+        acks));
+  // Java's default, as far as its conditions hold.
   if ((acks == "-1" || acks == "all") && properties["retries"] != "0" &&
       !properties.contains("max.in.flight.requests.per.connection"))
     properties.try_emplace("enable.idempotence", "true");
@@ -185,7 +194,47 @@ std::expected<Properties, std::string> producer_properties(const Options& option
   return properties;
 }
 
-rd_kafka_resp_err_t send(rd_kafka_t* client, const std::string& topic, const LineRecord& record) {
+struct Production {
+  rd_kafka_t* client = nullptr;
+  const std::string topic;
+  const int64_t max_block_ms;
+  Deliveries& deliveries;
+  bool is_topic_known = false;
+};
+
+// A first record waits for the topic's partitions, as Java's send() does: they may never come, and
+// librdkafka would keep what is sent until its delivery times out.
+rd_kafka_resp_err_t wait_for_topic(Production& run, int64_t deadline_ms) {
+  rd_kafka_topic_t* handle = rd_kafka_topic_new(run.client, run.topic.c_str(), nullptr);
+  if (handle == nullptr) return rd_kafka_last_error();
+  auto error = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+  while (signal_caught() == 0) {
+    int64_t left_ms = deadline_ms - monotonic_ms();
+    if (left_ms <= 0) break;
+    const rd_kafka_metadata_t* metadata = nullptr;
+    error = rd_kafka_metadata(run.client, 0, handle, &metadata,
+                              static_cast<int>(std::min<int64_t>(left_ms, 500)));
+    if (metadata != nullptr) {
+      if (metadata->topic_cnt == 1) error = metadata->topics[0].err;
+      run.is_topic_known = error == RD_KAFKA_RESP_ERR_NO_ERROR;
+      rd_kafka_metadata_destroy(metadata);
+    }
+    bool may_come = error == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                    error == RD_KAFKA_RESP_ERR__TRANSPORT ||
+                    error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+                    error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    if (!may_come) break;
+    (void)rd_kafka_poll(run.client, 50);
+  }
+  rd_kafka_topic_destroy(handle);
+  return error;
+}
+
+rd_kafka_resp_err_t send(Production& run, const LineRecord& record) {
+  int64_t deadline_ms = monotonic_ms() + run.max_block_ms;
+  if (!run.is_topic_known)
+    if (auto error = wait_for_topic(run, deadline_ms); error != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return error;
   rd_kafka_headers_t* headers = nullptr;
   if (!record.headers.empty()) {
     headers = rd_kafka_headers_new(record.headers.size());
@@ -201,11 +250,11 @@ rd_kafka_resp_err_t send(rd_kafka_t* client, const std::string& topic, const Lin
   size_t value_size = record.value ? record.value->size() : 0;
   for (;;) {
     auto error = rd_kafka_producev(
-        client, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        run.client, RD_KAFKA_V_TOPIC(run.topic.c_str()), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE(value, value_size),
         RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
-    if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-      (void)rd_kafka_poll(client, 100);
+    if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL && monotonic_ms() < deadline_ms) {
+      (void)rd_kafka_poll(run.client, 100);
       continue;
     }
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR && headers != nullptr)
@@ -214,8 +263,7 @@ rd_kafka_resp_err_t send(rd_kafka_t* client, const std::string& topic, const Lin
   }
 }
 
-int produce(rd_kafka_t* client, const std::string& topic, LineReader reader,
-            Deliveries& deliveries) {
+int produce(Production& run, LineReader reader) {
   auto input = std::make_unique<StandardInput>();
   bool prompt = ::isatty(STDIN_FILENO) && ::isatty(STDOUT_FILENO);
   std::string line;
@@ -233,28 +281,30 @@ int produce(rd_kafka_t* client, const std::string& topic, LineReader reader,
       code = 1;
       break;
     }
-    auto error = send(client, topic, *record);
+    auto error = send(run, *record);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       log_line("ERROR",
-               fmt::format("Error when sending message to topic {} with error: {}", topic,
+               fmt::format("Error when sending message to topic {} with error: {}", run.topic,
                            rd_kafka_err2str(error)),
                "org.apache.kafka.clients.producer.internals.ErrorLoggingCallback");
-      if (deliveries.sync) return 1;
+      if (run.deliveries.sync) return 1;
       continue;
     }
     ++sent;
-    if (deliveries.sync) {
-      (void)rd_kafka_flush(client, 0);
-      while (deliveries.done < sent && signal_caught() == 0) (void)rd_kafka_poll(client, 100);
-      if (!deliveries.sync_error.empty()) {
-        fmt::print(stderr, "java.util.concurrent.ExecutionException: {}\n", deliveries.sync_error);
+    if (run.deliveries.sync) {
+      (void)rd_kafka_flush(run.client, 0);
+      while (run.deliveries.done < sent && signal_caught() == 0)
+        (void)rd_kafka_poll(run.client, 100);
+      if (!run.deliveries.sync_error.empty()) {
+        fmt::print(stderr, "java.util.concurrent.ExecutionException: {}\n",
+                   run.deliveries.sync_error);
         return 1;
       }
     } else {
-      (void)rd_kafka_poll(client, 0);
+      (void)rd_kafka_poll(run.client, 0);
     }
   }
-  while (rd_kafka_outq_len(client) > 0) (void)rd_kafka_flush(client, 1000);
+  while (rd_kafka_outq_len(run.client) > 0) (void)rd_kafka_flush(run.client, 1000);
   return signal_caught() != 0 ? 128 + signal_caught() : code;
 }
 
@@ -317,7 +367,9 @@ int console_producer_main(std::span<const std::string> args) {
     return 1;
   }
   catch_signals();
-  int code = produce(client, options.value("topic"), std::move(*reader), deliveries);
+  int64_t max_block_ms = std::strtoll((*properties)["max.block.ms"].c_str(), nullptr, 10);
+  Production run{client, options.value("topic"), std::min(max_block_ms, kForeverMs), deliveries};
+  int code = produce(run, std::move(*reader));
   rd_kafka_destroy(client);
   return code;
 }

@@ -50,4 +50,20 @@ def test_what_was_not_read_is_not_committed():
     assert committed(stack, "h") == 500
 
 
-main(test_a_refused_record_ends_what_is_committed, test_what_was_not_read_is_not_committed)
+def test_records_of_all_sizes_and_what_cannot_be_sent():
+    stack = Stack()
+    stack.create_topic("t")
+    producer(stack, "t", "--sync", stdin="x" * 1_048_400 + "\n")
+    done = producer(stack, "t", stdin="x" * 1_100_000 + "\n")
+    assert "Error when sending message to topic t" in done.stderr, done.stderr
+    done = producer(stack, "t", "--request-required-acks", "7", stdin="x\n", check=False)
+    assert done.returncode == 1 and "Invalid value 7 for configuration acks" in done.stderr, done
+    # What no broker takes is given up after --max-block-ms, not after the two minutes of a delivery.
+    stack.broker.server.stop()
+    for sync, code in ((), 0), (("--sync",), 1):
+        done = producer(stack, "t", "--max-block-ms", "100", *sync, stdin="x\n", check=False)
+        assert done.returncode == code and "Error when sending message to topic t" in done.stderr, done
+
+
+main(test_a_refused_record_ends_what_is_committed, test_what_was_not_read_is_not_committed,
+     test_records_of_all_sizes_and_what_cannot_be_sent)
