@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "broker/api/handlers.h"
 #include "broker/api/loggers.h"
@@ -37,15 +38,23 @@ struct Call {
   }
 };
 
-bool is_wanted(const Resource& resource, const std::string& name) {
-  const auto& keys = resource.configuration_keys;
-  return !keys || keys->empty() || std::find(keys->begin(), keys->end(), name) != keys->end();
-}
+// The names that a resource was asked for: a set, since there may be as many as a request holds.
+class Wanted {
+ public:
+  explicit Wanted(const Resource& resource) {
+    if (const auto& keys = resource.configuration_keys) names_.insert(keys->begin(), keys->end());
+  }
+  bool contains(std::string_view name) const { return names_.empty() || names_.contains(name); }
+
+ private:
+  std::set<std::string_view> names_;  // none: all that there is
+};
 
 void add_configs(const Call& call, const Resource& resource, std::vector<DescribedConfig> described,
                  Response::DescribeConfigsResult& result) {
+  Wanted wanted(resource);
   for (DescribedConfig& one : described) {
-    if (!is_wanted(resource, one.name)) continue;
+    if (!wanted.contains(one.name)) continue;
     auto& entry = result.configs.emplace_back();
     entry.name = std::move(one.name);
     entry.value = std::move(one.value);
@@ -100,8 +109,9 @@ void describe_logger(const Call& call, const Resource& resource,
   if (resource.resource_name.empty())
     return refuse(result, ErrorCode::invalid_request, "Broker id must not be empty");
   if (!is_this_broker(call, resource.resource_name, "", result)) return;
+  Wanted wanted(resource);
   for (const LoggerName& logger : logger_names()) {
-    if (!is_wanted(resource, logger.name)) continue;
+    if (!wanted.contains(logger.name)) continue;
     auto& entry = result.configs.emplace_back();
     entry.name = logger.name;
     entry.value = logger_level(logger);
@@ -155,17 +165,17 @@ void next_resource(std::shared_ptr<Call> call) {
       describe_broker_resource(*call, resource, result);
       call->tell(std::move(result));
       // They are many: the loop's others come between a broker and the next.
-      return call->context.world.loop.post(
-          [call, alive = std::weak_ptr<int>(call->context.alive)] {
-            if (!alive.expired()) step(call);
-          });
+      return call->context.world.loop.post([call, alive = std::weak_ptr<int>(call->context.alive)] {
+        if (!alive.expired()) step(call);
+      });
     case kBrokerLogger:
       describe_logger(*call, resource, result);
       break;
     case kClientMetrics:
       refuse(result, ErrorCode::invalid_request,
-             resource.resource_name.empty() ? "Client metrics subscription name must not be empty"
-                          : "Config type client-metrics is only supported on KRaft clusters");
+             resource.resource_name.empty()
+                 ? "Client metrics subscription name must not be empty"
+                 : "Config type client-metrics is only supported on KRaft clusters");
       break;
     default:  // refuses_all() left none
       break;

@@ -1,5 +1,6 @@
 // Becoming and ceasing to be coordinator of a partition; and the questions that change nothing.
 #include <algorithm>
+#include <set>
 
 #include "broker/group/internal.h"
 #include "common/base/check.h"
@@ -214,14 +215,18 @@ kmsg::ListGroupsResponse GroupCoordinator::list_groups(
     return response;
   }
   if (!loading_.empty()) response.error_code = ErrorCode::coordinator_load_in_progress;
+  // Looked for once a filter and not once a group: a request may hold very many of them.
   auto passes = [](const std::vector<std::string>& filter, std::string_view value) {
     return filter.empty() ||
            std::any_of(filter.begin(), filter.end(),
                        [&](std::string_view wanted) { return equal_ignoring_case(wanted, value); });
   };
   if (!passes(request.types_filter, kGroupType)) return response;
+  std::set<GroupState> states;
+  for (GroupState state : kGroupStates)
+    if (passes(request.states_filter, group_state_name(state))) states.insert(state);
   for (const auto& [group_id, group] : groups_) {
-    if (!passes(request.states_filter, group_state_name(group->state()))) continue;
+    if (!states.contains(group->state())) continue;
     auto& listed = response.groups.emplace_back();
     listed.group_id = group_id;
     listed.protocol_type = group->protocol_type.value_or("");

@@ -24,6 +24,9 @@ enum class GroupState : uint8_t {
   stable,                // the assignment is stored
   dead,                  // deleted or unloaded: about to be forgotten
 };
+inline constexpr GroupState kGroupStates[] = {GroupState::empty, GroupState::preparing_rebalance,
+                                              GroupState::completing_rebalance, GroupState::stable,
+                                              GroupState::dead};
 std::string_view group_state_name(GroupState state);  // as Kafka prints it
 
 struct GroupProtocol {

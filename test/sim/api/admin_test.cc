@@ -4,6 +4,7 @@
 #include "proto/kafka/create_partitions.h"
 #include "proto/kafka/create_topics.h"
 #include "proto/kafka/describe_client_quotas.h"
+#include "proto/kafka/describe_configs.h"
 #include "proto/kafka/incremental_alter_configs.h"
 #include "proto/kafka/leader_and_isr.h"
 #include "proto/kafka/stop_replica.h"
@@ -247,6 +248,34 @@ TEST_CASE("between brokers: controllers of another kind, listeners of no protoco
   update.live_brokers.emplace_back().endpoints.emplace_back().security_protocol = 9;
   CHECK_FALSE(world.ask<kmsg::UpdateMetadataResponse>(update, 2));  // hung up
   CHECK(world.fetch("t", 0, 12).entry.error_code == ErrorCode::none);
+}
+
+TEST_CASE("describe configs: all, or those that are named, however many names there are") {
+  ApiWorld world;
+  auto names = [&](int8_t type, const std::string& resource,
+                   std::optional<std::vector<std::string>> keys) {
+    kmsg::DescribeConfigsRequest request;
+    auto& one = request.resources.emplace_back();
+    one.resource_type = type;
+    one.resource_name = resource;
+    one.configuration_keys = std::move(keys);
+    auto answer = world.ask<kmsg::DescribeConfigsResponse>(request, 1);
+    REQUIRE(answer);
+    std::vector<std::string> found;
+    for (const auto& config : answer->results.at(0).configs) found.push_back(config.name);
+    return found;
+  };
+  constexpr int8_t kTopic = 2, kBroker = 4, kLogger = 8;
+  CHECK(names(kTopic, "t", std::nullopt).size() > 10);
+  CHECK(names(kTopic, "t", std::vector<std::string>{}).size() > 10);
+  std::vector<std::string> keys(150'000, "x");
+  keys.insert(keys.end(), {"retention.ms", "log.retention.ms", "retention.ms"});
+  CHECK(names(kTopic, "t", keys) == std::vector<std::string>{"retention.ms"});
+  CHECK(names(kBroker, "0", keys) == std::vector<std::string>{"log.retention.ms"});
+  auto loggers = names(kLogger, "0", std::nullopt);
+  REQUIRE(loggers.size() > 2);
+  keys.push_back(loggers[1]);
+  CHECK(names(kLogger, "0", keys) == std::vector<std::string>{loggers[1]});
 }
 
 }  // namespace ottla::test
