@@ -3,6 +3,7 @@
 #include "broker/record/batch_format.h"
 #include "common/base/endian.h"
 #include "proto/kafka/delete_records.h"
+#include "proto/kafka/list_offsets.h"
 #include "proto/kafka/offset_for_leader_epoch.h"
 #include "test/sim/api/api_world.h"
 
@@ -112,6 +113,26 @@ TEST_CASE("fetch: old versions get old formats, each batch as it is converted") 
     REQUIRE(old.records.size() > broker::kMagicAt);
     CHECK(old.records.data()[broker::kMagicAt] == magic);
   }
+}
+
+TEST_CASE("list offsets v0: a partition that is named very often is not listed each time") {
+  ApiWorld world;
+  REQUIRE(world.produce("t", batch_of("v").bytes()));
+  kmsg::ListOffsetsRequest request;
+  request.topics.emplace_back().name = "t";
+  kmsg::ListOffsetsRequest::ListOffsetsPartition one;
+  one.timestamp = -1;
+  one.max_num_offsets = 10;
+  request.topics[0].partitions.resize(3, one);
+  auto few = world.ask<kmsg::ListOffsetsResponse>(request, 0);
+  REQUIRE(few);
+  REQUIRE(few->topics.at(0).partitions.size() == 3);
+  for (const auto& entry : few->topics[0].partitions)
+    CHECK(entry.old_style_offsets == std::vector<int64_t>{1, 0});
+  request.topics[0].partitions.resize(20'000, one);
+  auto many = world.ask<kmsg::ListOffsetsResponse>(request, 0);
+  REQUIRE(many);
+  CHECK(many->topics.at(0).partitions.size() == 10'001);  // of one segment
 }
 
 TEST_CASE("offset for leader epoch: an epoch below -1 is older than any") {
