@@ -1,5 +1,6 @@
 #include "broker/server/server_main.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -30,10 +31,11 @@ Result<config::Properties> read_properties(rt::Disk& disk, std::span<const std::
       given = args[++i];
     else if (args[i].starts_with("--override="))
       given = args[i].substr(11);
-    size_t equals = given.find('=');
-    if (equals == std::string::npos || equals == 0)
+    if (given.empty() || given[0] == '=')
       return fail(Errc::invalid, "unknown argument " + args[i] + "; " + kUsage);
-    properties.set(given.substr(0, equals), given.substr(equals + 1), "--override");
+    size_t equals = std::min(given.find('='), given.size());  // a key alone: the empty value
+    properties.set(given.substr(0, equals), given.substr(std::min(equals + 1, given.size())),
+                   "--override");
   }
   return properties;
 }
@@ -41,7 +43,8 @@ Result<config::Properties> read_properties(rt::Disk& disk, std::span<const std::
 }  // namespace
 
 int server_main(std::span<const std::string> args) {
-  if (args.empty() || args[0].starts_with("--")) {
+  bool asks_help = std::find(args.begin(), args.end(), "--help") != args.end();
+  if (args.empty() || asks_help || args[0].starts_with("--")) {
     std::fputs(kUsage, stderr);
     return 1;
   }

@@ -5,6 +5,9 @@ if [ $# -lt 1 ]; then
   echo "USAGE: $0 [-daemon] server.properties [--override property=value]*"
   exit 1
 fi
+case " ${KAFKA_OPTS:-}" in
+  *" -D"*) echo "$0: KAFKA_OPTS is ignored: this is no Java; settings stand in server.properties or --override" >&2 ;;
+esac
 bin=$(cd "$(dirname "$0")" && pwd)
 if [ "$1" = -daemon ]; then
   shift

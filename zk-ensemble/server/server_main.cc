@@ -12,6 +12,10 @@ namespace {
 
 constexpr log::Room kLog{"zk.main"};
 
+constexpr const char* kUsage =
+    "usage: ottla zookeeper [-DKEY=VALUE]... zoo.cfg\n"
+    "       ottla zookeeper [-DKEY=VALUE]... PORT DATADIR [TICKTIME [MAXCLIENTCNXNS]]\n";
+
 int refuse(const Error& error) {
   std::fprintf(stderr, "%s\n", error.context.c_str());
   return 1;
@@ -35,6 +39,11 @@ Result<LoadedConfig> config_of(rt::Disk& disk, const std::vector<std::string>& a
 }  // namespace
 
 int server_main(const std::vector<std::string>& arguments) {
+  if (arguments == std::vector<std::string>{"--help"} ||
+      arguments == std::vector<std::string>{"-h"}) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
   rt_asio::AsioRuntime runtime;
   auto loaded = config_of(runtime.world().disk, arguments);
   if (!loaded) return refuse(loaded.error());
