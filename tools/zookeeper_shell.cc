@@ -42,7 +42,9 @@ int Shell::run_lines() {
       std::fflush(stdout);
     }
     if (!read_line(line)) break;
-    code = run(line);
+    if (line.empty()) continue;
+    int result = run(line);
+    if (!done_) code = result;  // `quit` ends with what the command before it came to
     std::fflush(stdout);
   }
   return code;

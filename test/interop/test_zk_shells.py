@@ -38,6 +38,8 @@ def test_our_shell():
     assert run(shell + ["ls", "/"]).stdout.splitlines()[-1] == "[s, zookeeper]"
     missing = run(shell + ["get", "/none"], check=False)
     assert "Node does not exist: /none" in missing.stdout + missing.stderr and missing.returncode == 1, missing
+    for lines, code in ("get /none\n\nquit\n", 1), ("get /none\n\n", 1), ("get /none\nget /s\nquit\n", 0):
+        assert run(shell, stdin=lines, check=False).returncode == code, lines
 
 
 main(test_zkcli, test_c_client_shell, test_our_shell)
