@@ -19,6 +19,7 @@
 #include "broker/server/broker.h"
 #include "common/base/log.h"
 #include "common/config/properties.h"
+#include "common/rt_asio/host_name.h"
 #include "common/rt_asio/runtime.h"
 #include "zk-ensemble/config/server_config.h"
 #include "zk-ensemble/server/server.h"
@@ -97,6 +98,8 @@ Result<Options> parse_options(std::span<const std::string> args) {
     else if (flag == "--zookeeper-port") { OTTLA_ASSIGN(options.zookeeper_port, parse_port(flag, value)); }
     else { OTTLA_ASSIGN(options.metrics_port, parse_port(flag, value)); }
   }
+  if (options.host.find(':') != std::string::npos && !options.host.starts_with('['))
+    options.host = "[" + options.host + "]";
   return options;
 }
 
@@ -219,7 +222,7 @@ int run(const Options& options) {
 
   auto config = broker_config(world.disk, options, ensemble.port());
   if (!config) return complain(config.error().context);
-  broker.emplace(world, std::move(*config));
+  broker.emplace(world, std::move(*config), rt_asio::host_name);
   broker->on_failed([&](const Error& error) {
     fail_with(error);
     stop();

@@ -42,11 +42,13 @@ ControlPlaneOptions control_options(const BrokerConfig& config, int32_t broker_i
 
 }  // namespace
 
-Broker::Broker(rt::World world, BrokerConfig config)
+Broker::Broker(rt::World world, BrokerConfig config, Fn<std::string()> host_name)
     : world_(world),
       file_config_(std::move(config)),
       config_(file_config_),
       metadata_(MetadataImage::empty("")) {
+  for (const Listener& listener : config_.advertised_listeners)
+    if (listener.host.empty() && host_name_.empty()) host_name_ = host_name();
   register_metrics();
 }
 
@@ -159,8 +161,7 @@ BrokerRegistration Broker::registration() const {
   for (const Listener& listener : config_.advertised_listeners) {
     BrokerEndpoint endpoint;
     endpoint.listener = listener.name;
-    // Without a host clients are told the name they can surely resolve here.
-    endpoint.host = listener.host.empty() ? "localhost" : listener.host;
+    endpoint.host = listener.host.empty() ? host_name_ : listener.host;
     endpoint.port = listener.port != 0 ? listener.port : port_->port_of(listener.name);
     endpoint.security_protocol = security_protocol_id(listener.protocol);
     self.endpoints.push_back(std::move(endpoint));

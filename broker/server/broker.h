@@ -34,7 +34,8 @@ enum class BrokerState : uint8_t {  // the numbers of Kafka's BrokerState metric
 
 class Broker final : public ControlPlaneHost, public ReplicaListener, public RequestExecutor {
  public:
-  Broker(rt::World world, BrokerConfig config);
+  // `host_name`, what listeners without a host are advertised as, is asked here if there is one.
+  Broker(rt::World world, BrokerConfig config, Fn<std::string()> host_name);
   ~Broker() override;  // at once, as a kill would; stop() first for a clean end
 
   // Opens ZooKeeper, loads the logs, binds, registers; `done` once: clients are served from then
@@ -99,6 +100,7 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   rt::World world_;
   const BrokerConfig file_config_;  // what server.properties said
   BrokerConfig config_;             // the same with the dynamic configs over it; parts refer to it
+  std::string host_name_;           // of this machine; empty if no listener needs it
   int32_t broker_id_ = -1;
   std::string cluster_id_;
 

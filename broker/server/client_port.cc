@@ -37,7 +37,6 @@ ClientPort::~ClientPort() {
 
 Result<void> ClientPort::bind() {
   for (const Listener& listener : config_.listeners) {
-    // 0.0.0.0 and an empty host both mean every address.
     auto bound = world_.net.listen({listener.host, listener.port},
                                    [this, name = listener.name](std::unique_ptr<rt::Connection> c) {
                                      on_accept(name, std::move(c));

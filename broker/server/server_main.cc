@@ -7,6 +7,7 @@
 
 #include "broker/server/broker.h"
 #include "common/base/log.h"
+#include "common/rt_asio/host_name.h"
 #include "common/rt_asio/runtime.h"
 
 namespace ottla::broker {
@@ -56,7 +57,8 @@ int server_main(std::span<const std::string> args) {
   for (const std::string& warning : loaded->warnings) log::warn(kLog, warning);
 
   int status = 0;
-  auto broker = std::make_optional<Broker>(runtime.world(), std::move(loaded->config));
+  auto broker =
+      std::make_optional<Broker>(runtime.world(), std::move(loaded->config), rt_asio::host_name);
   bool stopping = false;
   auto stop = [&] {
     if (stopping) return;

@@ -60,27 +60,19 @@ Address any_address(int family, uint16_t port) {
   return *literal(family == AF_INET6 ? "::" : "0.0.0.0", port);
 }
 
-// The addresses to listen on, best first. A name is resolved here, blocking: servers listen at
-// start.
+// The host of an address as it is written in URLs and in many settings: [::1].
+rt::Endpoint without_brackets(rt::Endpoint at) {
+  if (at.host.starts_with('[') && at.host.ends_with(']'))
+    at.host = at.host.substr(1, at.host.size() - 2);
+  return at;
+}
+
+// The addresses to listen on, best first. 0.0.0.0 is every address, as for Java: of IPv6 too.
 Result<std::vector<Address>> listen_addresses(const rt::Endpoint& at) {
-  if (at.host.empty())
+  if (at.host.empty() || at.host == "0.0.0.0")
     return std::vector<Address>{any_address(AF_INET6, at.port), any_address(AF_INET, at.port)};
   if (auto address = literal(at.host, at.port)) return std::vector<Address>{*address};
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* found = nullptr;
-  int error = ::getaddrinfo(at.host.c_str(), std::to_string(at.port).c_str(), &hints, &found);
-  if (error != 0) return fail(Errc::not_found, "resolve " + at.host + ": " + ::gai_strerror(error));
-  std::vector<Address> addresses;
-  for (addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
-    Address address;
-    std::memcpy(&address.storage, entry->ai_addr, entry->ai_addrlen);
-    address.length = entry->ai_addrlen;
-    addresses.push_back(address);
-  }
-  ::freeaddrinfo(found);
-  return addresses;
+  return resolve_now(at);
 }
 
 // A listening descriptor, or -1 with errno.
@@ -200,7 +192,7 @@ class AsioListener final : public rt::Listener {
 class Connector final : public Source {
  public:
   Connector(AsioLoop& loop, rt::Endpoint to, Fn<void(Result<std::unique_ptr<rt::Connection>>)> done)
-      : loop_(loop), to_(std::move(to)), done_(std::move(done)) {}
+      : loop_(loop), to_(without_brackets(std::move(to))), done_(std::move(done)) {}
   ~Connector() override { close_socket(); }
 
   void start() {
@@ -322,8 +314,28 @@ rt::Endpoint to_endpoint(const Address& address) {
   return {};
 }
 
+Result<std::vector<Address>> resolve_now(const rt::Endpoint& at) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  int error = ::getaddrinfo(at.host.c_str(), std::to_string(at.port).c_str(), &hints, &found);
+  if (error != 0) return fail(Errc::not_found, "resolve " + at.host + ": " + ::gai_strerror(error));
+  std::vector<Address> addresses;
+  size_t v4_count = 0;
+  for (addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    Address address;
+    std::memcpy(&address.storage, entry->ai_addr, entry->ai_addrlen);
+    address.length = entry->ai_addrlen;
+    size_t position = entry->ai_family == AF_INET ? v4_count++ : addresses.size();
+    addresses.insert(addresses.begin() + static_cast<ptrdiff_t>(position), address);
+  }
+  ::freeaddrinfo(found);
+  return addresses;
+}
+
 Result<std::unique_ptr<rt::Listener>> AsioNet::listen(
-    const rt::Endpoint& at, Fn<void(std::unique_ptr<rt::Connection>)> on_accept) {
+    const rt::Endpoint& where, Fn<void(std::unique_ptr<rt::Connection>)> on_accept) {
+  rt::Endpoint at = without_brackets(where);
   OTTLA_ASSIGN(std::vector<Address> addresses, listen_addresses(at));
   int fd = -1;
   for (const Address& address : addresses) {

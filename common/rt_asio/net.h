@@ -8,6 +8,10 @@ namespace ottla::rt_asio {
 // IPv4-mapped addresses are written as the IPv4 address that they are.
 rt::Endpoint to_endpoint(const Address& address);
 
+// The addresses of a name, blocking: servers listen at start. Those of IPv4 first, as Java prefers
+// them: who listens on localhost means 127.0.0.1 wherever there is one.
+Result<std::vector<Address>> resolve_now(const rt::Endpoint& at);
+
 class AsioNet final : public rt::Net {
  public:
   explicit AsioNet(AsioLoop& loop) : loop_(loop) {}

@@ -11,10 +11,12 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <thread>
 
+#include "common/rt_asio/host_name.h"
 #include "common/rt_asio/runtime.h"
 
 using namespace ottla;
@@ -26,7 +28,28 @@ namespace {
 std::atomic<bool> resolver_released = false;
 std::atomic<int> resolver_waiting = 0;
 
+// What this machine is called, and the name that its address has; null for the real ones.
+const char* own_name = nullptr;
+const char* reverse_name = nullptr;
+
 }  // namespace
+
+extern "C" int gethostname(char* into, size_t size) noexcept {
+  static auto* real = reinterpret_cast<decltype(&gethostname)>(::dlsym(RTLD_NEXT, "gethostname"));
+  if (own_name == nullptr) return real(into, size);
+  std::snprintf(into, size, "%s", own_name);
+  return 0;
+}
+
+extern "C" int getnameinfo(const sockaddr* address, socklen_t length, char* host,
+                           socklen_t host_size, char* service, socklen_t service_size, int flags) {
+  static auto* real = reinterpret_cast<decltype(&getnameinfo)>(::dlsym(RTLD_NEXT, "getnameinfo"));
+  if (own_name == nullptr)
+    return real(address, length, host, host_size, service, service_size, flags);
+  if (reverse_name == nullptr) return EAI_NONAME;
+  std::snprintf(host, host_size, "%s", reverse_name);
+  return 0;
+}
 
 extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
                            addrinfo** found) {
@@ -37,6 +60,13 @@ extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo
     return EAI_AGAIN;
   }
   static auto* real = reinterpret_cast<decltype(&getaddrinfo)>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+  if (host != nullptr && std::string_view(host) == "nowhere.invalid") return EAI_NONAME;
+  if (host != nullptr && std::string_view(host) == "two.invalid")
+    return real("127.0.0.2", service, hints, found);
+  if (host != nullptr && std::string_view(host) == "both.invalid") {
+    int error = real("::1", service, hints, found);
+    return error != 0 ? error : real("127.0.0.1", service, hints, &(*found)->ai_next);
+  }
   return real(host, service, hints, found);
 }
 
@@ -388,6 +418,41 @@ TEST_CASE("listening on all addresses serves IPv4, and names are tried address b
     CHECK(server->peer() == client->local());
     CHECK(server->local() == client->peer());
   }
+}
+
+TEST_CASE("where a server listens: IPv4 first of a name, 0.0.0.0 for all, an address in brackets") {
+  AsioRuntime runtime;
+  rt::World world = runtime.world();
+  bool has_v6 = world.net.listen({"::1", 0}, [](auto) {}).has_value();
+  auto serves = [&](const std::string& listen_on, const std::string& connect_to) {
+    std::unique_ptr<rt::Connection> server;
+    auto listening = world.net.listen({listen_on, 0}, [&](auto c) { server = std::move(c); });
+    REQUIRE(listening);
+    std::optional<bool> connected;
+    auto attempt = world.net.connect({connect_to, (*listening)->port()},
+                                     [&](auto c) { connected = c.has_value(); });
+    REQUIRE(runtime.run_until([&] { return connected && (!*connected || server); }, kPatienceMs));
+    return *connected;
+  };
+  CHECK(serves("both.invalid", "127.0.0.1"));
+  CHECK(serves("0.0.0.0", "127.0.0.1"));
+  if (!has_v6) return;
+  CHECK(!serves("both.invalid", "::1"));
+  CHECK(serves("0.0.0.0", "::1"));
+  CHECK(serves("[::1]", "[::1]"));
+}
+
+TEST_CASE("the name of this machine is the name of its address, or the address, or localhost") {
+  own_name = "both.invalid";  // 127.0.0.1
+  reverse_name = "both.invalid";
+  CHECK(rt_asio::host_name() == "both.invalid");
+  reverse_name = "two.invalid";  // leads elsewhere
+  CHECK(rt_asio::host_name() == "127.0.0.1");
+  reverse_name = nullptr;
+  CHECK(rt_asio::host_name() == "127.0.0.1");
+  own_name = "nowhere.invalid";
+  CHECK(rt_asio::host_name() == "localhost");
+  own_name = nullptr;
 }
 
 TEST_CASE("out of descriptors, accepting pauses and comes back") {

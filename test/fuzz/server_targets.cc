@@ -244,7 +244,7 @@ class KafkaWorld {
     log::set_level(log::Level::off);
     ensemble_ = start_ensemble(sim_.add_node("zk"));
     auto properties = config::Properties::parse(
-        "broker.id=0\nlog.dirs=/logs\nlisteners=PLAINTEXT://:9092\nadvertised.listeners=PLAINTEXT://broker:9092\n"
+        "broker.id=0\nlog.dirs=/logs\nlisteners=PLAINTEXT://:9092\n"
         "zookeeper.connect=zk:2181\noffsets.topic.num.partitions=1\noffsets.topic.replication.factor=1\n"
         "transaction.state.log.num.partitions=1\ntransaction.state.log.replication.factor=1\n"
         "transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=100\n"
@@ -252,7 +252,7 @@ class KafkaWorld {
         "fuzz.properties");
     auto loaded = broker::load_broker_config(*properties, "fuzz.properties");
     OTTLA_CHECK(loaded.has_value());
-    broker_ = std::make_unique<broker::Broker>(sim_.add_node("broker"), loaded->config);
+    broker_ = std::make_unique<broker::Broker>(sim_.add_node("broker"), loaded->config, [] { return std::string("broker"); });
     broker_->on_failed([](Error error) { OTTLA_CHECK(false, error.context); });
     bool started = false;
     broker_->start([&](Result<void> result) {

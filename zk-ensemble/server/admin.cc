@@ -59,8 +59,7 @@ AdminServer::AdminServer(rt::World world, const ServerConfig& config, Host& host
 }
 
 Result<void> AdminServer::start() {
-  std::string host = config_.admin_address == "0.0.0.0" ? "" : config_.admin_address;
-  rt::Endpoint at{host, static_cast<uint16_t>(config_.admin_port)};
+  rt::Endpoint at{config_.admin_address, static_cast<uint16_t>(config_.admin_port)};
   auto started = http_.start(at);
   if (!started)
     return fail(started.error().code, fmt::format("admin.serverPort={}: cannot listen on {} ({}); set another "

@@ -165,8 +165,7 @@ Result<void> Server::start_metrics() {
     return metrics::HttpResponse{.content_type = metrics::kPrometheusContentType,
                                  .body = registry_.prometheus()};
   });
-  std::string host = config_.metrics_host == "0.0.0.0" ? "" : config_.metrics_host;
-  rt::Endpoint at{host, static_cast<uint16_t>(config_.metrics_port)};
+  rt::Endpoint at{config_.metrics_host, static_cast<uint16_t>(config_.metrics_port)};
   auto started = http_->start(at);
   if (started) return {};
   return fail(started.error().code, fmt::format("metricsProvider.httpPort={}: cannot listen on {} ({}); "

@@ -16,7 +16,6 @@ admin.enableServer=false
 constexpr std::string_view kBrokerProperties = R"(broker.id=0
 log.dirs=/logs
 listeners=PLAINTEXT://:9092
-advertised.listeners=PLAINTEXT://broker:9092
 zookeeper.connect=zk:2181
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1
@@ -34,7 +33,8 @@ ApiWorld::ApiWorld() {
   auto properties = config::Properties::parse(kBrokerProperties, "sim.properties");
   auto loaded = broker::load_broker_config(*properties, "sim.properties");
   REQUIRE(loaded);
-  broker_ = std::make_unique<broker::Broker>(sim_.add_node("broker"), loaded->config);
+  broker_ = std::make_unique<broker::Broker>(sim_.add_node("broker"), loaded->config,
+                                             [] { return std::string("broker"); });
   bool started = false;
   broker_->start([&](Result<void> result) { started = result.has_value(); });
   REQUIRE(sim_.run_until([&] { return started; }, ms_to_ns(60'000)));

@@ -23,7 +23,6 @@ admin.enableServer=false
 constexpr std::string_view kBrokerProperties = R"(broker.id=0
 log.dirs=/logs
 listeners=PLAINTEXT://:9092
-advertised.listeners=PLAINTEXT://broker:9092
 zookeeper.connect=zk:2181/kafka
 zookeeper.session.timeout.ms={}
 zookeeper.connection.timeout.ms=20000
@@ -117,7 +116,7 @@ broker::BrokerConfig Run::broker_config() {
 }
 
 void Run::start_broker(rt::World world) {
-  broker_ = std::make_unique<broker::Broker>(world, broker_config());
+  broker_ = std::make_unique<broker::Broker>(world, broker_config(), [] { return std::string("broker"); });
   broker_is_over_ = false;
   stopping_ = false;
   started_calm_ = calm_;
