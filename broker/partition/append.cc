@@ -1,6 +1,7 @@
 // Appending: one call for all partitions of a produce request, so that what waits is woken once.
 // Compressed sets are opened as they come while the request's budget lasts; what opens to more is
 // left, validated on the opening lane, and appended before the request is answered.
+#include <algorithm>
 #include <deque>
 
 #include "broker/partition/replica_manager.h"
@@ -27,67 +28,16 @@ bool opens_transaction(const PartitionLog& log, Bytes set) {
 }
 }  // namespace
 
-// Waits until each of its partitions has what acks demands: the high watermark above the last
-// record (acks=all) and the flush that the topic's flush.messages asks for. Answers all partitions
-// at once.
-class DelayedProduce final : public DelayedOperation {
- public:
+// One request while its partitions are appended.
+struct ReplicaManager::AppendCall {
+  // What a partition's records wait for before they are acknowledged. 0: not, or no longer.
   struct Wait {
     TopicPartition tp;
     int32_t leader_epoch = -1;
-    int64_t hw = 0;       // 0: not waited for
-    int64_t durable = 0;  // 0: not waited for
-    bool done = true;
+    int64_t hw = 0;
+    int64_t durable = 0;
+    bool is_over() const { return hw == 0 && durable == 0; }
   };
-  DelayedProduce(ReplicaManager& replicas, std::vector<AppendOutcome> outcomes,
-                 std::vector<Wait> waits, AppendDone done)
-      : replicas_(replicas),
-        outcomes_(std::move(outcomes)),
-        waits_(std::move(waits)),
-        done_(std::move(done)) {}
-
-  bool try_complete(const TopicPartition& tp) override {
-    bool all = true;
-    for (size_t i = 0; i < waits_.size(); ++i) {
-      if (!waits_[i].done && waits_[i].tp == tp) settle(i);
-      all &= waits_[i].done;
-    }
-    if (all) done_(std::move(outcomes_));
-    return all;
-  }
-  void expire() override {
-    for (size_t i = 0; i < waits_.size(); ++i)
-      if (!waits_[i].done) refuse(i, ErrorCode::request_timed_out);
-    done_(std::move(outcomes_));
-  }
-
- private:
-  void settle(size_t i) {
-    Wait& wait = waits_[i];
-    auto [partition, error] = replicas_.leader_of(wait.tp.topic, wait.tp.partition);
-    if (error == ErrorCode::none && partition->leader_epoch() != wait.leader_epoch)
-      error = ErrorCode::not_leader_or_follower;
-    if (error != ErrorCode::none) return refuse(i, error);
-    if (wait.durable > 0 && partition->log()->durable_offset() < wait.durable) return;
-    if (wait.hw > 0 && partition->log()->hw() < wait.hw) return;
-    if (wait.hw > 0 && !partition->has_min_isr())
-      return refuse(i, ErrorCode::not_enough_replicas_after_append);
-    wait.done = true;
-  }
-  void refuse(size_t i, ErrorCode error) {
-    outcomes_[i] = {};
-    outcomes_[i].error = error;
-    waits_[i].done = true;
-  }
-
-  ReplicaManager& replicas_;
-  std::vector<AppendOutcome> outcomes_;
-  std::vector<Wait> waits_;
-  AppendDone done_;
-};
-
-// One request while its partitions are appended.
-struct ReplicaManager::AppendCall {
   struct Unopened {
     size_t target;
     Validation validation;
@@ -99,9 +49,62 @@ struct ReplicaManager::AppendCall {
   Origin origin = Origin::client;
   AppendDone done;
   std::vector<AppendOutcome> outcomes;
-  std::vector<DelayedProduce::Wait> waits;
+  std::vector<Wait> waits;
   std::deque<Unopened> unopened;
   bool was_opening = false;
+
+  bool waits_for_disk() const {
+    return std::any_of(waits.begin(), waits.end(), [](const Wait& w) { return w.durable > 0; });
+  }
+};
+
+// Waits until each of its partitions has what acks demands, and answers all at once. First the
+// flush that the topic's flush.messages asks for: it has no time limit, since what is stored would
+// be refused, and come again. Then, as long as the producer gives them, the other replicas
+// (acks=all).
+class ReplicaManager::DelayedProduce final : public DelayedOperation {
+ public:
+  DelayedProduce(ReplicaManager& replicas, AppendCall call)
+      : replicas_(replicas), call_(std::move(call)), for_disk_(call_.waits_for_disk()) {}
+
+  bool try_complete(const TopicPartition& tp) override {
+    bool all = true;
+    for (size_t i = 0; i < call_.waits.size(); ++i) {
+      AppendCall::Wait& wait = call_.waits[i];
+      if (!wait.is_over() && wait.tp == tp) settle(i);
+      all &= for_disk_ ? wait.durable == 0 : wait.is_over();
+    }
+    if (all) replicas_.answer_or_wait(std::move(call_));
+    return all;
+  }
+  void expire() override {
+    for (size_t i = 0; i < call_.waits.size(); ++i)
+      if (!call_.waits[i].is_over()) refuse(i, ErrorCode::request_timed_out);
+    call_.done(std::move(call_.outcomes));
+  }
+
+ private:
+  void settle(size_t i) {
+    AppendCall::Wait& wait = call_.waits[i];
+    auto [partition, error] = replicas_.leader_of(wait.tp.topic, wait.tp.partition);
+    if (error == ErrorCode::none && partition->leader_epoch() != wait.leader_epoch)
+      error = ErrorCode::not_leader_or_follower;
+    if (error != ErrorCode::none) return refuse(i, error);
+    if (partition->log()->durable_offset() < wait.durable) return;
+    wait.durable = 0;
+    if (wait.hw == 0 || partition->log()->hw() < wait.hw) return;
+    if (!partition->has_min_isr()) return refuse(i, ErrorCode::not_enough_replicas_after_append);
+    wait.hw = 0;
+  }
+  void refuse(size_t i, ErrorCode error) {
+    call_.outcomes[i] = {};
+    call_.outcomes[i].error = error;
+    call_.waits[i].hw = call_.waits[i].durable = 0;
+  }
+
+  ReplicaManager& replicas_;
+  AppendCall call_;
+  bool for_disk_;
 };
 
 void ReplicaManager::append_one(AppendCall& call, size_t i, size_t* open_budget,
@@ -159,12 +162,12 @@ void ReplicaManager::note_appended(AppendCall& call, size_t i, Partition& partit
       counters_.produce_conversions += static_cast<uint64_t>(appended.record_count);
     counters_.bytes_in += appended.bytes;
   }
-  DelayedProduce::Wait wait{target.tp, partition.leader_epoch(), 0, appended.ack_offset, false};
+  AppendCall::Wait wait{target.tp, partition.leader_epoch(), 0, appended.ack_offset};
   // Readers see a record no sooner than its producer may: after the flush that it waits for.
   if (wait.durable == 0) partition.advance_hw();
   if (call.acks == -1 && appended.last_offset >= 0) wait.hw = appended.last_offset + 1;
   if (wait.hw > 0 && partition.log()->hw() >= wait.hw) wait.hw = 0;
-  if (wait.hw == 0 && wait.durable == 0) return;
+  if (wait.is_over()) return;
   if (call.waits.empty()) call.waits.resize(call.targets.size());
   call.waits[i] = std::move(wait);
   if (appended.ack_offset == 0) return;
@@ -182,7 +185,7 @@ void ReplicaManager::append(std::vector<AppendTarget> targets, int16_t acks, int
   size_t open_budget = kOpenAtOnceBytes;
   for (size_t i = 0; i < call.targets.size(); ++i)
     append_one(call, i, origin == Origin::client ? &open_budget : nullptr, nullptr);
-  if (call.unopened.empty()) return finish_append(call);
+  if (call.unopened.empty()) return finish_append(std::move(call));
   call.was_opening = true;
   for (const AppendTarget& target : call.targets) fetch_.check(target.tp);
   open_next(std::make_shared<AppendCall>(std::move(call)));
@@ -190,7 +193,7 @@ void ReplicaManager::append(std::vector<AppendTarget> targets, int16_t acks, int
 
 // One set of the request at a time, so that requests with one do not wait for one with many.
 void ReplicaManager::open_next(std::shared_ptr<AppendCall> call) {
-  if (call->unopened.empty()) return finish_append(*call);
+  if (call->unopened.empty()) return finish_append(std::move(*call));
   // Held by both: what it holds is given up on the loop.
   auto work = [call] {
     AppendCall::Unopened& set = call->unopened.front();
@@ -204,23 +207,25 @@ void ReplicaManager::open_next(std::shared_ptr<AppendCall> call) {
   });
 }
 
-void ReplicaManager::finish_append(AppendCall& call) {
+void ReplicaManager::finish_append(AppendCall call) {
+  std::vector<AppendTarget> targets = std::move(call.targets);
+  answer_or_wait(std::move(call));
+  // The producer's answer is queued before what the new records wake.
+  for (const AppendTarget& target : targets) fetch_.check(target.tp);
+}
+
+void ReplicaManager::answer_or_wait(AppendCall call) {
   std::vector<TopicPartition> watch;
   for (const auto& wait : call.waits)
-    if (!wait.done) watch.push_back(wait.tp);
-  if (watch.empty()) {
-    call.done(std::move(call.outcomes));
-  } else {
-    auto waiting = std::make_unique<DelayedProduce>(*this, std::move(call.outcomes),
-                                                    std::move(call.waits), std::move(call.done));
-    produce_.park(std::move(waiting), watch,
-                  after_ms(world_.loop.now(), std::max(call.timeout_ms, 0)));
-    // What was appended before others were opened may have all it waits for.
-    if (call.was_opening)
-      for (const TopicPartition& tp : watch) produce_.check(tp);
-  }
-  // The producer's answer is queued before what the new records wake.
-  for (const AppendTarget& target : call.targets) fetch_.check(target.tp);
+    if (!wait.is_over()) watch.push_back(wait.tp);
+  if (watch.empty()) return call.done(std::move(call.outcomes));
+  std::optional<Instant> deadline;
+  if (!call.waits_for_disk()) deadline = after_ms(world_.loop.now(), std::max(call.timeout_ms, 0));
+  bool was_opening = call.was_opening;
+  produce_.park(std::make_unique<DelayedProduce>(*this, std::move(call)), watch, deadline);
+  // What was appended before others were opened may have all it waits for.
+  if (was_opening)
+    for (const TopicPartition& tp : watch) produce_.check(tp);
 }
 
 void ReplicaManager::on_durable(const TopicPartition& tp) {

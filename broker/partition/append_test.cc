@@ -168,6 +168,38 @@ TEST_CASE("where each record is flushed, producer and readers wait for the disk"
   CHECK(host.read.at(0).slice.length > 0);
 }
 
+TEST_CASE("the producer's time limit is for other replicas, not for the disk") {
+  Host host;
+  host.config.flush_messages = 1;
+  host.know(2);
+  host.lead(0);
+  int answers = 0;
+  for (int16_t acks : {int16_t{0}, int16_t{1}, int16_t{-1}}) {
+    host.append(0, acks, 0);
+    CHECK(host.append_answers == answers);
+    host.run_ms(100);
+    CHECK(host.append_answers == ++answers);
+    CHECK(host.appended.at(0).error == ErrorCode::none);
+    CHECK(host.appended.at(0).base_offset == answers - 1);
+  }
+  LeaderAndIsr state = state_of(1, 0);
+  state.is_new = true;
+  state.isr = state.replicas = {kMe, 7};
+  REQUIRE(host.apply(state) == ErrorCode::none);
+  host.append(1, -1, 500);
+  host.run_ms(400);
+  CHECK(host.replicas->find("t", 1)->log()->durable_offset() == 1);
+  CHECK(host.append_answers == answers);
+  host.run_ms(300);
+  CHECK(host.append_answers == ++answers);
+  CHECK(host.appended.at(0).error == ErrorCode::request_timed_out);
+  host.append(1, 1, 0);
+  state.leader_epoch = 1;
+  REQUIRE(host.apply(state) == ErrorCode::none);
+  CHECK(host.append_answers == ++answers);
+  CHECK(host.appended.at(0).error == ErrorCode::not_leader_or_follower);
+}
+
 TEST_CASE("a sync that fails takes the directory offline, and everybody who waits hears of it") {
   Host host;
   host.config.flush_messages = 1;

@@ -7,10 +7,11 @@ Purgatory::Purgatory(rt::Loop& loop) : loop_(loop) {
 }
 
 Purgatory::Id Purgatory::park(std::unique_ptr<DelayedOperation> operation,
-                              const std::vector<TopicPartition>& watch, Instant deadline) {
+                              const std::vector<TopicPartition>& watch,
+                              std::optional<Instant> deadline) {
   Id id = next_id_++;
   for (const TopicPartition& tp : watch) watchers_[tp].insert(id);
-  deadlines_.emplace(deadline, id);
+  if (deadline) deadlines_.emplace(*deadline, id);
   operations_.emplace(id, Parked{std::move(operation), watch, deadline});
   arm();
   return id;
@@ -51,7 +52,7 @@ std::unique_ptr<DelayedOperation> Purgatory::take(Id id) {
     watched->second.erase(id);
     if (watched->second.empty()) watchers_.erase(watched);
   }
-  deadlines_.erase({parked->second.deadline, id});
+  if (parked->second.deadline) deadlines_.erase({*parked->second.deadline, id});
   std::unique_ptr<DelayedOperation> operation = std::move(parked->second.operation);
   operations_.erase(parked);
   return operation;

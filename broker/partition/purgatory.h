@@ -1,11 +1,12 @@
-// Purgatory: operations that wait until something happens on their partitions, or for their time.
-// One timer serves all. Nothing here knows what waits: produce, fetch, delete records.
-// Source: Kafka's "purgatory" design; our own structure.
+// Purgatory: operations that wait until something happens on their partitions, or for their time if
+// they have one. One timer serves all. Nothing here knows what waits: produce, fetch, delete
+// records. Source: Kafka's "purgatory" design; our own structure.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -20,7 +21,7 @@ class DelayedOperation {
   virtual ~DelayedOperation() = default;
   // Something happened on `tp`, one of those watched. True: done and answered.
   virtual bool try_complete(const TopicPartition& tp) = 0;
-  virtual void expire() = 0;  // its time is over: answers
+  virtual void expire() = 0;  // its time is over, or the broker's: answers
 };
 
 class Purgatory {
@@ -29,7 +30,7 @@ class Purgatory {
 
   using Id = uint64_t;
   Id park(std::unique_ptr<DelayedOperation> operation, const std::vector<TopicPartition>& watch,
-          Instant deadline);
+          std::optional<Instant> deadline);
   // Gives an operation up without an answer, for a connection that is gone. Unknown ids are fine.
   void cancel(Id id);
   // Something happened on `tp`: tries what watches it. Operations answer from inside.
@@ -43,7 +44,7 @@ class Purgatory {
   struct Parked {
     std::unique_ptr<DelayedOperation> operation;
     std::vector<TopicPartition> watch;
-    Instant deadline;
+    std::optional<Instant> deadline;
   };
   std::unique_ptr<DelayedOperation> take(Id id);
   void arm();

@@ -140,7 +140,6 @@ class ReplicaManager {
   void check_invariants() const;
 
  private:
-  friend class DelayedProduce;
   friend class DelayedFetch;
   struct ByName {
     using is_transparent = void;
@@ -152,10 +151,12 @@ class ReplicaManager {
   kmsg::ErrorCode apply_one(const std::string& topic, const kmsg::Uuid& topic_id,
                             const kmsg::LeaderAndIsrRequest::LeaderAndIsrPartitionState& state);
   struct AppendCall;
+  class DelayedProduce;
   void append_one(AppendCall& call, size_t i, size_t* open_budget, Validated* validated);
   void note_appended(AppendCall& call, size_t i, Partition& partition, Appended appended);
   void open_next(std::shared_ptr<AppendCall> call);
-  void finish_append(AppendCall& call);
+  void finish_append(AppendCall call);
+  void answer_or_wait(AppendCall call);
   std::vector<ReadOutcome> read_all(const std::vector<ReadTarget>& targets,
                                     const ReadParams& params);
   void on_durable(const TopicPartition& tp);
