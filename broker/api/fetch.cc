@@ -283,10 +283,12 @@ void convert_and_finish(ApiContext& context, std::shared_ptr<Call> call,
     for (const Conversion& one : job->conversions)
       job->converted.push_back(one.slice.length > 0 ? one.run() : ConvertedRecords{});
   };
-  context.replicas.openings().run(std::move(work), [&context, call = std::move(call), job] {
+  auto done = [&context, call, job] {
     call->converted = std::move(job->converted);
     finish(context, *call, std::move(job->outcomes));
-  });
+  };
+  context.replicas.openings().run(std::move(work), std::move(done),
+                                  [call] { return call->request->is_awaited(); });
 }
 
 // An isolation level that does not exist is only noticed when there is something to read.

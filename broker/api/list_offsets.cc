@@ -154,7 +154,7 @@ void finish(ApiContext& context, std::shared_ptr<Call> call) {
     Call::Left& one = call->left.front();
     one.found = one.search.run(kMaxOpenedBatchBytes);
   };
-  context.replicas.openings().run(std::move(work), [&context, call] {
+  auto done = [&context, call] {
     Call::Left one = std::move(call->left.front());
     call->left.pop_front();
     auto& topic = call->response.topics[one.topic];
@@ -164,7 +164,9 @@ void finish(ApiContext& context, std::shared_ptr<Call> call) {
     answer.error_code = error;
     if (call->how.version < kFirstWithEpochs) answer.leader_epoch = -1;
     finish(context, call);
-  });
+  };
+  context.replicas.openings().run(std::move(work), std::move(done),
+                                  [call] { return call->request->is_awaited(); });
 }
 
 }  // namespace

@@ -127,7 +127,7 @@ void finish(ApiContext& context, Call& call, std::vector<AppendOutcome> outcomes
 void handle_produce(ApiContext& context, RequestPtr request) {
   kmsg::ProduceRequest asked;
   if (!decode(*request, asked)) return;
-  auto call = std::make_unique<Call>();
+  auto call = std::make_shared<Call>();
   call->acked = asked.acks != 0;
   WholeRefusal whole = refuse_all(asked);
   auto& answers = call->response.responses;
@@ -171,10 +171,13 @@ void handle_produce(ApiContext& context, RequestPtr request) {
     ++at;
   }
   call->request = std::move(request);
+  // What is sent with acks=0 is sent to be stored, whoever is gone by then.
+  auto is_wanted = [call] { return !call->acked || call->request->is_awaited(); };
+  auto done = [&context, call](std::vector<AppendOutcome> outcomes) {
+    finish(context, *call, std::move(outcomes));
+  };
   context.replicas.append(std::move(targets), asked.acks, asked.timeout_ms, Origin::client,
-                          [&context, call = std::move(call)](std::vector<AppendOutcome> outcomes) {
-                            finish(context, *call, std::move(outcomes));
-                          });
+                          std::move(done), std::move(is_wanted));
 }
 
 }  // namespace ottla::broker

@@ -18,8 +18,10 @@ const kmsg::ApiInfo* info_of(int16_t key) {
 }  // namespace
 
 Request::~Request() {
-  if (!answered_) close();
-  if (client_ && client_->pool) client_->pool->give(std::move(frame_));
+  if (!answered_)
+    if (auto sink = sink_.lock()) sink->on_dropped();
+  if (client_->release_bytes) client_->release_bytes(frame_.size());
+  if (client_->pool) client_->pool->give(std::move(frame_));
 }
 
 bool Request::parse_header() {

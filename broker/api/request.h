@@ -1,9 +1,11 @@
 // Request: one request on its way through the broker: its header, its bytes, and the way back.
 // Every handler ends by calling exactly one of reply(), reply_nothing(), close(); a Request that is
-// dropped without any closes its connection, so that no client waits for ever. Loop thread.
+// dropped without any closes its connection, so that no client waits for ever. However it ends and
+// whether its client is still there, its bytes count as held until it does. Loop thread.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +31,7 @@ class ReplySink {
   // The answer to the request in flight; empty: there is none to send.
   virtual void on_reply(std::vector<rt::OutPiece> pieces) = 0;
   virtual void on_close() = 0;
+  virtual void on_dropped() = 0;  // nobody will answer it
 };
 
 // What all requests of a connection share.
@@ -38,6 +41,9 @@ struct ClientInfo {
   std::string listener_name;                    // "PLAINTEXT"
   std::string software_name, software_version;  // from ApiVersions v3 on
   std::shared_ptr<BufferPool> pool;
+  // Gives back what was reserved for a request's bytes, once they are held no longer.
+  std::function<void(size_t)> release_bytes;
+  bool is_gone = false;  // nobody is there to read an answer
   // Gives up what the request in flight waits for; called when the connection ends before its
   // answer.
   Fn<void()> cancel;
@@ -73,7 +79,9 @@ class Request {
     return {frame_.data() + (part_of_body.data() - frame_.data()), part_of_body.size()};
   }
   size_t frame_bytes() const { return frame_.size(); }
-  bool connection_is_open() const { return !sink_.expired(); }
+  // Will somebody read the answer? Long work for one that nobody awaits may be left undone, but for
+  // a Produce with acks=0.
+  bool is_awaited() const { return !client_->is_gone; }
 
   Instant received;
 

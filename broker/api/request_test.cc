@@ -16,6 +16,7 @@ struct Sink final : ReplySink {
   size_t replies = 0, closes = 0;
   void on_reply(std::vector<rt::OutPiece>) override { ++replies; }
   void on_close() override { ++closes; }
+  void on_dropped() override { ++closes; }
 };
 
 // An answer of which so many bytes lie in a file.

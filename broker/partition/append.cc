@@ -48,6 +48,7 @@ struct ReplicaManager::AppendCall {
   int32_t timeout_ms = 0;
   Origin origin = Origin::client;
   AppendDone done;
+  Fn<bool()> is_wanted;
   std::vector<AppendOutcome> outcomes;
   std::vector<Wait> waits;
   std::deque<Unopened> unopened;
@@ -179,8 +180,9 @@ void ReplicaManager::note_appended(AppendCall& call, size_t i, Partition& partit
 }
 
 void ReplicaManager::append(std::vector<AppendTarget> targets, int16_t acks, int32_t timeout_ms,
-                            Origin origin, AppendDone done) {
-  AppendCall call{std::move(targets), acks, timeout_ms, origin, std::move(done), {}, {}, {}, false};
+                            Origin origin, AppendDone done, Fn<bool()> is_wanted) {
+  AppendCall call{std::move(targets),  acks, timeout_ms, origin, std::move(done),
+                  std::move(is_wanted)};
   call.outcomes.resize(call.targets.size());
   size_t open_budget = kOpenAtOnceBytes;
   for (size_t i = 0; i < call.targets.size(); ++i)
@@ -199,12 +201,14 @@ void ReplicaManager::open_next(std::shared_ptr<AppendCall> call) {
     AppendCall::Unopened& set = call->unopened.front();
     set.validated = set.validation.run(call->targets[set.target].records);
   };
-  openings_.run(std::move(work), [this, call] {
+  auto done = [this, call] {
     AppendCall::Unopened set = std::move(call->unopened.front());
     call->unopened.pop_front();
     append_one(*call, set.target, nullptr, &set.validated);
+    fetch_.check(call->targets[set.target].tp);
     open_next(call);
-  });
+  };
+  openings_.run(std::move(work), std::move(done), [call] { return call->is_wanted(); });
 }
 
 void ReplicaManager::finish_append(AppendCall call) {

@@ -138,6 +138,32 @@ TEST_CASE("a partition that goes while its set is opened answers that, and a bro
   CHECK(second.empty());
 }
 
+TEST_CASE("a set that nobody waits for any more is not opened") {
+  Host host;
+  host.know(3);
+  for (int32_t partition : {0, 1, 2}) host.lead(partition);
+  Buffer first = batch_of_zeros(16 << 20), next = batch_of_zeros(16 << 20),
+         other = batch_of_zeros(16 << 20);
+  bool is_wanted = true, answered = false;
+  auto held = std::make_shared<int>();
+  std::weak_ptr<int> call = held;
+  host.replicas->append(
+      {{{"t", 0}, first.mutable_bytes()}, {{"t", 1}, next.mutable_bytes()}}, 1, 1000,
+      Origin::client, [&, held = std::move(held)](std::vector<AppendOutcome>) { answered = true; },
+      [&] { return is_wanted; });
+  is_wanted = false;  // the first has begun
+  std::vector<AppendOutcome> outcomes;
+  host.append_sets({{2, &other}}, outcomes);
+  host.fetch({host.target(0, 0)}, host.wait_for(1, 60'000));
+  REQUIRE(host.simulator.run_until([&] { return !outcomes.empty(); }, 1'000'000'000));
+  CHECK(outcomes[0].error == ErrorCode::none);
+  CHECK(host.logs->find({"t", 0})->leo() == 1);
+  CHECK(host.read_answers == 1);  // whoever waited for it hears of it all the same
+  CHECK(host.logs->find({"t", 1})->leo() == 0);
+  CHECK_FALSE(answered);
+  CHECK(call.expired());
+}
+
 TEST_CASE("fewer in-sync replicas than the topic demands") {
   Host host;
   host.config.min_insync_replicas = 2;

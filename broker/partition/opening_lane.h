@@ -16,13 +16,14 @@ class OpeningLane {
   explicit OpeningLane(rt::World& world) : world_(world) {}
 
   // `work` elsewhere, then `done` on the loop. Neither is called once the lane is gone, but a
-  // `work` that has begun ends.
-  void run(Fn<void()> work, Fn<void()> done);
+  // `work` that has begun ends; nor when `is_wanted`, asked on the loop before it begins, says no.
+  void run(Fn<void()> work, Fn<void()> done, Fn<bool()> is_wanted);
   size_t size() const { return waiting_.size() + (busy_ ? 1 : 0); }
 
  private:
   struct Job {
     Fn<void()> work, done;
+    Fn<bool()> is_wanted;
   };
   void next();
 

@@ -116,9 +116,11 @@ class ReplicaManager {
 
   // --- appending. `done` may come from inside the call: at once, or when acks are satisfied.
   // acks: -1, 0 or 1. A client's sets that open to more than a turn of the loop may take are
-  // validated elsewhere first.
-  void append(std::vector<AppendTarget> targets, int16_t acks, int32_t timeout_ms, Origin origin,
-              AppendDone done);
+  // validated elsewhere first, unless nobody wants to know by then: the rest is given up, and
+  // `done` not called.
+  void append(
+      std::vector<AppendTarget> targets, int16_t acks, int32_t timeout_ms, Origin origin,
+      AppendDone done, Fn<bool()> is_wanted = [] { return true; });
   // --- reading. The same.
   Purgatory::Id read(std::vector<ReadTarget> targets, const ReadParams& params, ReadDone done);
   ReadOutcome read_one(const ReadTarget& target, const ReadParams& params, uint64_t max_bytes,

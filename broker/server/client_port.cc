@@ -91,6 +91,9 @@ void ClientPort::on_accept(const std::string& listener_name,
   client->host = "/" + java_address(address);
   client->listener_name = listener_name;
   client->pool = pool_;
+  client->release_bytes = [this, alive = std::weak_ptr<int>(alive_)](size_t bytes) {
+    if (!alive.expired()) release_bytes(bytes);
+  };
   auto connection = std::make_shared<ClientConnection>(
       world_.loop, *this, std::move(socket), client,
       static_cast<size_t>(config_.socket_request_max_bytes), counters_);

@@ -27,7 +27,8 @@ ClientConnection::ClientConnection(rt::Loop& loop, ConnectionOwner& owner,
       last_active_(loop.now()) {}
 
 ClientConnection::~ClientConnection() {
-  size_t held = in_flight_bytes_ + (in_frame_ ? frame_.size() : 0);
+  client_->is_gone = true;
+  size_t held = in_frame_ ? frame_.size() : 0;
   for (const Buffer& frame : ahead_) held += frame.size();
   owner_.release_bytes(held);
 }
@@ -39,7 +40,7 @@ void ClientConnection::start() {
 }
 
 void ClientConnection::close() {
-  over_ = true;
+  over_ = client_->is_gone = true;
   socket_->close();
   cancel();
   gone();
@@ -47,7 +48,7 @@ void ClientConnection::close() {
 
 void ClientConnection::end() {
   if (over_) return;
-  over_ = true;
+  over_ = client_->is_gone = true;
   drop_ahead();
   cancel();
   socket_->close_after_send();
@@ -77,6 +78,13 @@ void ClientConnection::drop_ahead() {
 }
 
 void ClientConnection::on_close() { end(); }
+
+// Of a client that is gone nobody answers, and what it sent behind is carried out all the same.
+void ClientConnection::on_dropped() {
+  if (over_ || !client_->is_gone) return end();
+  in_flight_ = false;
+  if (!working_) post_work();
+}
 
 bool ClientConnection::is_idle(Instant now, int64_t idle_ns) {
   uint64_t unsent = socket_->unsent_bytes();
@@ -123,10 +131,10 @@ void ClientConnection::on_read(Result<size_t> result) {
   if (!over_) read_more();
 }
 
-// What was read before is carried out: a producer that wants no answers (acks=0) may send and leave.
-// Nobody waits for what is parked.
+// What was read before is carried out: a producer that wants no answers (acks=0) may send and
+// leave. Nobody waits for what is parked.
 void ClientConnection::on_client_end() {
-  no_more_ = true;
+  no_more_ = client_->is_gone = true;
   if (in_flight_ && ahead_.empty()) return end();
   cancel();
   if (!work_posted_) work();
@@ -198,7 +206,6 @@ void ClientConnection::work() {
     ahead_.pop_front();
     ahead_bytes_ -= frame.size();
     in_flight_ = true;
-    in_flight_bytes_ = frame.size();
     ++counters_.requests;
     auto request = std::make_unique<Request>(weak_from_this(), client_, std::move(frame));
     request->received = now;
@@ -232,8 +239,6 @@ void ClientConnection::post_work() {
 void ClientConnection::on_reply(std::vector<rt::OutPiece> pieces) {
   if (over_) return;
   in_flight_ = false;
-  owner_.release_bytes(in_flight_bytes_);
-  in_flight_bytes_ = 0;
   client_->cancel = nullptr;
   last_active_ = loop_.now();
   owner_.on_answered(in_flight_api_, last_active_ - in_flight_since_);

@@ -26,7 +26,8 @@ class ConnectionOwner {
   // The connection is over and its last answers have left; the owner lets go of it, later. Called
   // once.
   virtual void on_connection_over(uint64_t id) = 0;
-  // May this many more bytes of requests be held? False: the connection pauses until resume().
+  // May this many more bytes of requests be held? False: the connection pauses until resume(). A
+  // Request gives back its own.
   virtual bool reserve_bytes(size_t bytes) = 0;
   virtual void release_bytes(size_t bytes) = 0;
 };
@@ -57,6 +58,7 @@ class ClientConnection final : public ReplySink,
 
   void on_reply(std::vector<rt::OutPiece> pieces) override;
   void on_close() override;
+  void on_dropped() override;
 
  private:
   static constexpr size_t kReadBytes = 8192;
@@ -111,7 +113,6 @@ class ClientConnection final : public ReplySink,
   std::deque<Buffer> ahead_;
   size_t ahead_bytes_ = 0;
   bool in_flight_ = false;
-  size_t in_flight_bytes_ = 0;
   int16_t in_flight_api_ = -1;
   Instant in_flight_since_;
   bool working_ = false;

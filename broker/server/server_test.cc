@@ -167,6 +167,27 @@ TEST_CASE("a client that wants no answers may send and leave") {
   server.held[2]->reply_nothing();
   server.sim.run_for(kSecond);
   CHECK(server.port->connection_count() == 0);
+  CHECK(server.port->memory_used() > 0);
+  server.held.clear();
+  CHECK(server.port->memory_used() == 0);
+}
+
+TEST_CASE("a client that leaves while an answer is parked is heard out") {
+  Server server(1);
+  server.hold = true;
+  std::optional<Client> client(std::in_place, server.sim.add_node("client"),
+                               frame(1) + frame(2) + frame(3));
+  server.sim.run_for(kSecond);
+  server.held.at(0)->client().cancel = [&] { server.held.clear(); };  // as a parked Fetch does
+  client.reset();
+  server.sim.run_for(kSecond);
+  CHECK(server.seen == std::vector<int32_t>{1, 2});
+  server.held.clear();  // nobody answers
+  server.sim.run_for(kSecond);
+  CHECK(server.seen == std::vector<int32_t>{1, 2, 3});
+  server.held.clear();
+  server.sim.run_for(kSecond);
+  CHECK(server.port->connection_count() == 0);
   CHECK(server.port->memory_used() == 0);
 }
 
@@ -199,7 +220,8 @@ TEST_CASE("over a real socket, too, the answers before garbage arrive") {
   BrokerConfig config = default_broker_config();
   config.listeners = {{"PLAINTEXT", "PLAINTEXT", "127.0.0.1", 0}};
   BrokerFigures figures;
-  ClientPort port(world, config, figures, [](RequestPtr request) { Server::answer(std::move(request)); });
+  ClientPort port(world, config, figures,
+                  [](RequestPtr request) { Server::answer(std::move(request)); });
   REQUIRE(port.bind());
   port.open();
   Client client(world, frame(1) + frame(2) + std::string("\xff\xff\xff\xff", 4),
@@ -298,9 +320,11 @@ TEST_CASE("a dropped request closes its connection; a closed one takes no answer
   gone.reset();
   server.sim.run_for(kSecond);
   REQUIRE(server.held.size() == 1);
-  CHECK(!server.held[0]->connection_is_open());
-  Server::answer(std::move(server.held[0]));
+  CHECK(!server.held[0]->is_awaited());
   CHECK(server.port->connection_count() == 0);
+  CHECK(server.port->memory_used() == server.held[0]->frame_bytes());  // until it is gone, too
+  Server::answer(std::move(server.held[0]));
+  CHECK(server.port->memory_used() == 0);
 }
 
 TEST_CASE("connections of one address, and idle ones, are bounded") {
