@@ -33,16 +33,18 @@ std::optional<int64_t> take_digits(std::string_view& text) {
   return value;
 }
 
-// "Z", "+05", "+05:30" in milliseconds to the east. Nothing is UTC, too, as with Apache's tool.
+// "Z", "+05", "+05:30" in milliseconds to the east; "+0530", too, of which Apache's tool drops the
+// minutes. Nothing is UTC, as with Apache's tool.
 std::optional<int64_t> parse_zone(std::string_view text) {
   if (text.empty() || text == "Z") return 0;
   if (text[0] != '+' && text[0] != '-') return std::nullopt;
-  bool has_minutes = text.size() == 6 && text[3] == ':';
-  if (text.size() != 3 && !has_minutes) return std::nullopt;
-  auto hours = number_of<uint32_t>(text.substr(1, 2));
-  auto minutes = has_minutes ? number_of<uint32_t>(text.substr(4)) : 0;
-  if (!hours || !minutes || *hours > 23 || *minutes > 59) return std::nullopt;
-  int64_t shift_ms = (*hours * 60 + *minutes) * 60'000LL;
+  std::string digits(text.substr(1));
+  if (digits.size() == 5 && digits[2] == ':') digits.erase(2, 1);
+  if (digits.size() == 2) digits += "00";
+  auto number = number_of<uint32_t>(digits);
+  if (digits.size() != 4 || !number || *number / 100 > 23 || *number % 100 > 59)
+    return std::nullopt;
+  int64_t shift_ms = (*number / 100 * 60 + *number % 100) * 60'000LL;
   return text[0] == '+' ? shift_ms : -shift_ms;
 }
 
