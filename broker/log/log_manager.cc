@@ -65,14 +65,17 @@ std::string clean_path(std::string path) {
   return path;
 }
 
-OffsetCheckpoint read_checkpoint(rt::Disk& disk, const std::string& path) {
+// A disk that does not give the file back says nothing of what is in it: without the log start
+// offsets deleted records would return.
+Result<OffsetCheckpoint> read_checkpoint(rt::Disk& disk, const std::string& path) {
   auto text = rt::read_file(disk, path);
-  if (!text) return {};
+  if (!text && text.error().code == Errc::not_found) return OffsetCheckpoint();
+  if (!text) return std::unexpected(text.error());
   auto offsets = decode_checkpoint(*text);
   if (offsets) return std::move(*offsets);
   log::warn(kLog, "checkpoint unreadable, ignored", "file={} why={}", path,
             offsets.error().context);
-  return {};
+  return OffsetCheckpoint();
 }
 
 }  // namespace
@@ -159,16 +162,15 @@ Result<void> LogManager::load_dir(Dir& dir) {
   rt::Disk& disk = world_.disk;
   OTTLA_ASSIGN(auto names, disk.list(dir.path));
   dir.clean = std::binary_search(names.begin(), names.end(), kCleanShutdownFile);
-  dir.recovery_points = read_checkpoint(disk, dir.path + "/" + kRecoveryPointFile);
-  dir.log_starts = read_checkpoint(disk, dir.path + "/" + kLogStartOffsetFile);
-  dir.high_watermarks = read_checkpoint(disk, dir.path + "/" + kHighWatermarkFile);
+  OTTLA_ASSIGN(dir.recovery_points, read_checkpoint(disk, dir.path + "/" + kRecoveryPointFile));
+  OTTLA_ASSIGN(dir.log_starts, read_checkpoint(disk, dir.path + "/" + kLogStartOffsetFile));
+  OTTLA_ASSIGN(dir.high_watermarks, read_checkpoint(disk, dir.path + "/" + kHighWatermarkFile));
   if (dir.clean) {
     // From here on a kill must not be taken for a clean end.
     OTTLA_TRY(disk.remove(dir.path + "/" + kCleanShutdownFile));
     OTTLA_TRY(disk.sync_dir(dir.path));
   }
   for (const std::string& name : names) {
-    if (name.starts_with(".")) continue;
     auto stat = disk.stat(dir.path + "/" + name);
     // A file that went meanwhile: the session file beside the logs is replaced while they load.
     if (!stat && stat.error().code == Errc::not_found) continue;
@@ -183,6 +185,8 @@ Result<void> LogManager::load_dir(Dir& dir) {
       continue;
     }
     auto tp = partition_of_name(name);
+    // ".x-0" is a partition as any other; what else is hidden is no business of ours.
+    if (!tp && name.starts_with(".")) continue;
     if (!tp)
       return fail(
           Errc::invalid,
@@ -278,9 +282,7 @@ LogManager::Dir* LogManager::pick_dir(const TopicPartition& tp) {
 }
 
 bool LogManager::has_offline_dir() const {
-  for (const LogDirInfo& dir : dirs())
-    if (!dir.online) return true;
-  return false;
+  return std::any_of(dirs_.begin(), dirs_.end(), [](const auto& dir) { return !dir->online; });
 }
 
 Result<PartitionLog*> LogManager::get_or_create(const TopicPartition& tp,

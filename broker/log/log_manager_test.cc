@@ -292,6 +292,40 @@ TEST_CASE("foreign directories are refused in one line with a remedy") {
   CHECK((*meta)[0].broker_id == 5);
 }
 
+TEST_CASE("a topic's name may begin with a dot") {
+  ManagerBench bench;
+  TopicPartition tp{".t", 0};
+  bench.open();
+  REQUIRE(bench.manager->get_or_create(tp, "AAAAAAAAAAAAAAAAAAAAAQ"));
+  for (int i = 0; i < 10; ++i) bench.append(tp);
+  CHECK(bench.manager->find(tp)->delete_records(5) == Refusal::none);
+  std::filesystem::create_directory(bench.path() / "a" / ".hidden");
+  std::filesystem::create_directory(bench.path() / "a" / ".t-1.0-delete");
+  CHECK(bench.shutdown());
+  for (bool clean : {true, false}) {
+    INFO((clean ? "after a clean end" : "after a kill"));
+    bench.open();
+    REQUIRE(bench.manager->find(tp));
+    CHECK(bench.manager->find(tp)->leo() == 10);
+    CHECK(bench.manager->find(tp)->log_start_offset() == 5);
+  }
+  CHECK(std::filesystem::exists(bench.path() / "a" / ".hidden"));
+  CHECK(bench.runtime.run_until(
+      [&] { return !std::filesystem::exists(bench.path() / "a" / ".t-1.0-delete"); }, 10000));
+}
+
+TEST_CASE("a directory whose checkpoint cannot be read is offline, not without offsets") {
+  ManagerBench bench;
+  bench.open();
+  CHECK(bench.shutdown());
+  std::filesystem::path file = bench.path() / "b" / kLogStartOffsetFile;
+  std::filesystem::remove(file);
+  std::filesystem::create_directory(file);
+  bench.open();
+  CHECK(bench.manager->dir_state(bench.path() / "a") == LogManager::DirState::online);
+  CHECK(bench.manager->dir_state(bench.path() / "b") == LogManager::DirState::offline);
+}
+
 TEST_CASE("thousands of partitions open quickly after a clean end") {
   ManagerBench bench;
   bench.open();

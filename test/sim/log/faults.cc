@@ -55,7 +55,7 @@ void Trial::break_other() {
       !manager_->is_offline({"t", 1}))
     fail(fmt::format("/other failed: online={} told {} times", manager_->dirs()[1].online,
                      other_told_));
-  if (!manager_->dirs()[0].online || manager_->find({"t", 0}) != log_ || log_->failed())
+  if (!manager_->dirs()[0].online || manager_->find({".t", 0}) != log_ || log_->failed())
     fail("/other failed, and /data went offline");
 }
 
@@ -65,7 +65,7 @@ void Trial::check_offline() {
   if (manager_->dirs()[0].online || offline_told_ != 1)
     fail(fmt::format("online={} told {} times after a fault", manager_->dirs()[0].online,
                      offline_told_));
-  if (manager_->find({"t", 0}) != nullptr) fail("a log of an offline directory is found");
+  if (manager_->find({".t", 0}) != nullptr) fail("a log of an offline directory is found");
   log_ = nullptr;
 }
 

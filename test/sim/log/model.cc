@@ -108,7 +108,7 @@ void Trial::verify_producers() {
 
 // After every step: LsoLeHwLeLeo, HwMonotone, EpochsMonotone, DurableLeLeo, OffsetsContiguous.
 void Trial::judge_step() {
-  if (log_->failed() || manager_->find({"t", 0}) == nullptr) return;
+  if (log_->failed() || manager_->find({".t", 0}) == nullptr) return;
   int64_t start = log_->log_start_offset(), lso = log_->lso(), hw = log_->hw(), leo = log_->leo();
   if (start > hw || lso > hw || hw > leo || log_->durable_offset() > leo)
     fail(fmt::format("LsoLeHwLeLeo: start {} lso {} hw {} leo {} durable {}", start, lso, hw, leo,

@@ -93,8 +93,8 @@ void Trial::start() {
   if (!opened) return fail("open: " + opened.error().context);
   manager_ = std::move(*opened);
   // As the broker: what may lie in a directory that is offline is not made anew elsewhere.
-  if (manager_->find({"t", 0}) == nullptr && manager_->has_offline_dir()) return;
-  auto log = manager_->get_or_create({"t", 0}, "AAAAAAAAAAAAAAAAAAAAAQ");
+  if (manager_->find({".t", 0}) == nullptr && manager_->has_offline_dir()) return;
+  auto log = manager_->get_or_create({".t", 0}, "AAAAAAAAAAAAAAAAAAAAAQ");
   if (!log && faulty_) return check_offline();
   if (!log) return fail("create: " + log.error().context);
   log_ = *log;
@@ -107,7 +107,7 @@ void Trial::work() {
   int steps = static_cast<int>(prng_.between(5, 150));
   for (int i = 0; i < steps && wrong_.empty(); ++i) {
     append();
-    if (faulty_ && (log_->failed() || manager_->find({"t", 0}) == nullptr)) return check_offline();
+    if (faulty_ && (log_->failed() || manager_->find({".t", 0}) == nullptr)) return check_offline();
     if (prng_.chance(0.3)) sim_.run_for(prng_.between(0, 4'000'000));
     if (prng_.chance(0.05)) log_->flush();
     if (prng_.chance(0.03)) log_->roll();
@@ -117,9 +117,9 @@ void Trial::work() {
     if (prng_.chance(0.02)) sim_.set_wall_skew("b", prng_.between(-7200'000, 7200'000));
     if (trims_ && prng_.chance(0.03)) trim();
     if (follows_ && prng_.chance(0.02)) truncate();
-    if (faulty_ && (log_->failed() || manager_->find({"t", 0}) == nullptr)) return check_offline();
+    if (faulty_ && (log_->failed() || manager_->find({".t", 0}) == nullptr)) return check_offline();
     judge_step();
-    if (faulty_ && (log_->failed() || manager_->find({"t", 0}) == nullptr)) return check_offline();
+    if (faulty_ && (log_->failed() || manager_->find({".t", 0}) == nullptr)) return check_offline();
     if (log_->failed()) return fail("the log failed without a fault");
   }
 }
