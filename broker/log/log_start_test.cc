@@ -2,7 +2,9 @@
 #include <fstream>
 
 #include "broker/log/test_bench.h"
+#include "common/base/crc32c.h"
 #include "common/rt_sim/simulator.h"
+#include "common/wire/writer.h"
 
 using namespace ottla;
 using namespace ottla::broker;
@@ -153,6 +155,44 @@ TEST_CASE("idempotent producers: duplicates, gaps, epochs, and memory across res
     CHECK(bench.append(2, now, bench.producer(16, 0)).refusal == Refusal::invalid_producer_epoch);
     CHECK(bench.log->leo() == 18);
   }
+}
+
+TEST_CASE("a producer snapshot of any size is read, one that cannot be ours passed over") {
+  LogBench bench;
+  bench.create();
+  int64_t now = bench.runtime.world().loop.wall_ms();
+  bench.append(2, now, bench.producer(0));
+  REQUIRE(bench.close());
+  auto file = bench.path() / "00000000000000000002.snapshot";
+  REQUIRE(std::filesystem::exists(file));
+  bool ours = GENERATE(true, false);
+  if (ours) {
+    // As many entries as 1.5 million producers leave, here of one of them.
+    constexpr int32_t kEntries = 1'500'000;
+    wire::Writer writer;
+    writer.i16(1);
+    writer.u32(0);
+    writer.i32(kEntries);
+    for (int32_t i = 0; i < kEntries; ++i) {
+      writer.i64(78);
+      writer.i16(0);
+      writer.i32(i);
+      writer.i64(1);
+      writer.i32(0);
+      writer.i64(now);
+      writer.i32(-1);
+      writer.i64(-1);
+    }
+    writer.patch_u32(2, crc32c(writer.bytes().subspan(6)));
+    REQUIRE(writer.bytes().size() > 64 << 20);
+    std::ofstream(file) << as_text(writer.bytes());
+  } else {
+    std::filesystem::resize_file(file, uint64_t{1} << 36);
+  }
+  bench.reopen(true);
+  CHECK(bench.log->leo() == 2);
+  REQUIRE(bench.log->producers().producers().size() == 1);
+  CHECK(bench.log->producers().producers().begin()->first == (ours ? 78 : 77));
 }
 
 TEST_CASE("truncation takes indexes, producers and epochs along") {
@@ -371,6 +411,13 @@ TEST_CASE("the index of aborted transactions follows the log through cuts and cr
   SECTION("what is torn is made anew from the log") {
     std::filesystem::resize_file(index, 50);
     std::filesystem::resize_file(index, 300);
+    bench.reopen(false);
+    CHECK(aborted() == Markers{3, 7});
+    CHECK(std::filesystem::file_size(index) == 2 * 34);
+  }
+  SECTION("no end of nothing behind it is read") {
+    std::filesystem::resize_file(index, uint64_t{1} << 36);
+    CHECK(aborted() == Markers{3, 7});
     bench.reopen(false);
     CHECK(aborted() == Markers{3, 7});
     CHECK(std::filesystem::file_size(index) == 2 * 34);

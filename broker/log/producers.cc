@@ -1,4 +1,6 @@
 // PartitionLog: producer snapshots, their replay, and the index of aborted transactions.
+#include <algorithm>
+
 #include "broker/log/names.h"
 #include "broker/log/partition_log.h"
 #include "broker/log/segment.h"
@@ -9,6 +11,8 @@ namespace ottla::broker {
 namespace {
 constexpr size_t kAbortedEntry = 34;
 constexpr int16_t kAbortedVersion = 0;
+// Of more producers than a broker has memory for: such a file is none of ours.
+constexpr uint64_t kMaxSnapshotBytes = uint64_t{1} << 30;
 }  // namespace
 
 Result<std::vector<int64_t>> PartitionLog::snapshot_offsets() {
@@ -61,9 +65,11 @@ Result<void> PartitionLog::rebuild_producers(int64_t newest_snapshot, int64_t up
   OTTLA_ASSIGN(auto offsets, snapshot_offsets());
   for (auto at = offsets.rbegin(); at != offsets.rend(); ++at) {
     if (*at > newest_snapshot || *at > up_to) continue;
-    OTTLA_ASSIGN(std::string content,
-                 rt::read_file(world_.disk, dir_ + "/" + file_name(*at, kSnapshotSuffix)));
-    auto state = ProducerState::decode_snapshot(as_bytes(content), world_.loop.wall_ms(),
+    auto content =
+        rt::read_file(world_.disk, dir_ + "/" + file_name(*at, kSnapshotSuffix), kMaxSnapshotBytes);
+    if (!content && content.error().code == Errc::too_large) continue;
+    if (!content) return std::unexpected(content.error());
+    auto state = ProducerState::decode_snapshot(as_bytes(*content), world_.loop.wall_ms(),
                                                 producer_id_expiration_ms_);
     if (!state) continue;
     producers_ = std::move(*state);
@@ -122,6 +128,17 @@ void write_aborted(const AbortedTxn& txn, wire::Writer& writer) {
   writer.i64(txn.last_stable_offset);
 }
 
+// Each entry tells of a marker in the segment, which is longer than the entry: what a file has
+// behind as many bytes is no entry, and one byte of it shows that it is there.
+Result<std::string> read_txn_index(rt::Disk& disk, const Segment& segment) {
+  OTTLA_ASSIGN(auto file, disk.open(segment.path(kTxnIndexSuffix), rt::OpenMode::read));
+  std::string content(std::min(file->size(), segment.size() + 1), '\0');
+  MutBytes into(reinterpret_cast<uint8_t*>(content.data()), content.size());
+  OTTLA_ASSIGN(size_t got, file->read_at(0, into));
+  content.resize(got);
+  return content;
+}
+
 // Up to one that no abort of a segment with these offsets can have written.
 std::vector<AbortedTxn> read_aborted(std::string_view content, int64_t base, int64_t end) {
   std::vector<AbortedTxn> txns;
@@ -160,7 +177,7 @@ Result<void> PartitionLog::settle_aborted(Segment& segment, const std::vector<Ab
   std::string path = segment.path(kTxnIndexSuffix), content;
   std::map<int64_t, AbortedTxn> known;  // by their markers
   if (segment.has_aborted) {
-    OTTLA_ASSIGN(content, rt::read_file(world_.disk, path));
+    OTTLA_ASSIGN(content, read_txn_index(world_.disk, segment));
     for (const AbortedTxn& txn : read_aborted(content, segment.base_offset(), end_of(segment)))
       known.emplace(txn.last_offset, txn);
   }
@@ -183,7 +200,7 @@ Result<std::vector<AbortedTxn>> PartitionLog::aborted_transactions(int64_t start
   for (; at != segments_.end(); ++at) {
     Segment& segment = *at->second;
     if (!segment.has_aborted) continue;
-    OTTLA_ASSIGN(std::string content, rt::read_file(world_.disk, segment.path(kTxnIndexSuffix)));
+    OTTLA_ASSIGN(std::string content, read_txn_index(world_.disk, segment));
     for (const AbortedTxn& txn : read_aborted(content, segment.base_offset(), end_of(segment))) {
       if (txn.last_offset >= start && txn.first_offset < upper) found.push_back(txn);
       if (txn.last_stable_offset >= upper) return found;
