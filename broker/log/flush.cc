@@ -35,22 +35,22 @@ void PartitionLog::start_flush() {
   int64_t target = flush_ceiling_ = leo_;
   flushing_bytes_ = std::exchange(unflushed_bytes_, 0);
   std::vector<Step> steps;
+  auto add = [this](auto& files, Result<std::shared_ptr<rt::File>> file) {
+    if (!file) fail_log(file.error());
+    if (file) files.push_back(std::move(*file));
+    return file.has_value();
+  };
   bool names = false;
   for (auto& [base, segment] : segments_) {
     bool sealed = segment != segments_.rbegin()->second;
     bool indexes = sealed && (segment->offset_index().dirty() || segment->time_index().dirty());
     if (!segment->log_dirty && !segment->name_dirty && !indexes && !segment->aborted_file) continue;
-    auto file = segment->file();
-    if (!file) {
-      fail_log(file.error());
-      return;
-    }
-    Step step{segment, {*file}};
-    if (indexes) {
-      step.files.push_back(segment->offset_index().file());
-      step.files.push_back(segment->time_index().file());
-      segment->offset_index().mark_synced();
-      segment->time_index().mark_synced();
+    Step step{segment, {}};
+    if (!add(step.files, segment->file())) return;
+    for (SparseIndex* index : {&segment->offset_index(), &segment->time_index()}) {
+      if (!sealed || !index->dirty()) continue;
+      if (!add(step.files, index->file())) return;
+      index->mark_synced();
     }
     names |= segment->name_dirty || segment->aborted_file != nullptr;
     if (segment->aborted_file) step.files.push_back(std::exchange(segment->aborted_file, nullptr));
@@ -59,8 +59,9 @@ void PartitionLog::start_flush() {
     segment->name_dirty = false;
     steps.push_back(std::move(step));
   }
-  if (epochs_file_) {
-    steps.push_back({nullptr, {std::exchange(epochs_file_, nullptr)}});
+  if (std::exchange(epochs_dirty_, false)) {
+    steps.emplace_back();
+    if (!add(steps.back().files, epochs_file())) return;
     names = true;
   }
   flushing_ = true;
@@ -78,8 +79,7 @@ void PartitionLog::start_flush() {
                &disk = world_.disk]() -> void {
     auto all = [&]() -> Result<void> {
       for (const Step& step : steps)
-        for (const auto& file : step.files)
-          if (file) OTTLA_TRY(file->sync_now());
+        for (const auto& file : step.files) OTTLA_TRY(file->sync_now());
       if (names) {
         OTTLA_TRY(disk.sync_dir(dir));
         OTTLA_TRY(disk.sync_dir(rt::parent_of(dir)));
@@ -169,8 +169,11 @@ void PartitionLog::close_now() {
 
 Result<std::vector<std::shared_ptr<rt::File>>> PartitionLog::files_to_close() {
   std::vector<std::shared_ptr<rt::File>> files;
-  if (epochs_file_) files.push_back(std::exchange(epochs_file_, nullptr));
-  closing_->names = !files.empty();
+  closing_->names = epochs_dirty_;
+  if (std::exchange(epochs_dirty_, false)) {
+    OTTLA_ASSIGN(auto file, epochs_file());
+    files.push_back(std::move(file));
+  }
   if (active().size() > 0) {
     OTTLA_TRY(active().finish_indexes());
   } else {
@@ -182,7 +185,8 @@ Result<std::vector<std::shared_ptr<rt::File>>> PartitionLog::files_to_close() {
   for (auto& [base, segment] : segments_) {
     for (SparseIndex* index : {&segment->offset_index(), &segment->time_index()})
       if (index->dirty()) {
-        files.push_back(index->file());
+        OTTLA_ASSIGN(auto file, index->file());
+        files.push_back(std::move(file));
         closing_->names = true;  // it may be new, and a clean start would miss it
       }
     closing_->names |= segment->name_dirty || segment->aborted_file != nullptr;
@@ -229,21 +233,32 @@ Refusal PartitionLog::fail_log(const Error& error) {
 void PartitionLog::give_up() {
   on_failure_ = nullptr;
   fail_log({Errc::io, "the log directory is offline"});
+  for (auto& [base, segment] : segments_) segment->abandon();
+}
+
+void PartitionLog::release_files() {
+  for (auto& [base, segment] : segments_) segment->release();
 }
 
 // Written and renamed, not synced: the next flush does that, before durable_offset() covers what
-// the epoch wrote. A file that a crash tears is made again from the batches.
+// the epoch wrote. A file that a crash tears is made again from the batches. It is not kept open
+// until then, which for an idle partition would be for ever: the sync of another descriptor covers
+// the same file, and is told of an error from before when nobody was. Were that forgotten, the
+// short file would be torn at worst.
 void PartitionLog::epochs_changed() {
   auto write = [&]() -> Result<void> {
     std::string path = dir_ + "/" + kEpochFile, temporary = path + ".tmp";
     OTTLA_ASSIGN(auto file, world_.disk.open(temporary, rt::OpenMode::create));
     OTTLA_TRY(file->truncate(0));
     OTTLA_TRY(file->write_at(0, as_bytes(epochs_.encode())));
-    OTTLA_TRY(world_.disk.rename(temporary, path));
-    epochs_file_ = std::move(file);
-    return {};
+    return world_.disk.rename(temporary, path);
   };
   if (auto written = write(); !written) fail_log(written.error());
+  epochs_dirty_ = true;
+}
+
+Result<std::shared_ptr<rt::File>> PartitionLog::epochs_file() {
+  return world_.disk.open(dir_ + "/" + kEpochFile, rt::OpenMode::read_write);
 }
 
 }  // namespace ottla::broker

@@ -54,7 +54,10 @@ void LogManager::start_tasks() {
 
 void LogManager::run_retention() {
   int64_t now = world_.loop.wall_ms();
-  for (auto& [tp, loaded] : logs_) loaded.log->apply_retention(now);
+  for (auto& [tp, loaded] : logs_) {
+    loaded.log->apply_retention(now);
+    loaded.log->release_files();  // also those that retention looked into
+  }
 }
 
 std::string LogManager::checkpoint_text(const Dir& dir, size_t which) const {

@@ -195,6 +195,50 @@ TEST_CASE("a producer snapshot of any size is read, one that cannot be ours pass
   CHECK(bench.log->producers().producers().begin()->first == (ours ? 78 : 77));
 }
 
+TEST_CASE("an idle log holds no file open but one with writes that no sync covered") {
+  LogBench bench;
+  bench.config.segment_bytes = 4000;
+  bench.config.index_interval_bytes = 300;
+  auto open_files = [&] {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      auto target = std::filesystem::read_symlink(entry, gone);
+      if (target.parent_path() == bench.path()) names.push_back(target.filename());
+    }
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  bench.create();
+  bench.log->begin_epoch(1);
+  CHECK(open_files() == Names{});
+  bench.append(2, 5000);
+  CHECK(open_files() == Names{"00000000000000000000.log"});
+  bench.reopen(false);
+  bench.log->release_files();
+  CHECK(open_files() == Names{"00000000000000000000.log"});  // it was cut, maybe, and written again
+  bench.log->flush();
+  REQUIRE(bench.until([&] { return bench.log->durable_offset() == 2; }));
+  bench.log->release_files();
+  CHECK(open_files() == Names{});
+
+  for (int i = 0; i < 100; ++i) {
+    bench.append(2, 5010 + 10 * i);
+    bench.log->release_files();
+  }
+  CHECK(bench.log->stats().segments > 3);
+  bench.sound();
+  REQUIRE(bench.close());
+  bench.reopen(true);
+  bench.log->release_files();
+  CHECK(open_files() == Names{});
+  CHECK(bench.log->offset_for_timestamp(5500).value()->offset == 100);
+  CHECK(bench.first_offset_at(50) == 50);
+  CHECK_FALSE(open_files().empty());
+  bench.log->give_up();
+  CHECK(open_files() == Names{});
+}
+
 TEST_CASE("truncation takes indexes, producers and epochs along") {
   LogBench bench;
   bench.config.segment_bytes = 3000;

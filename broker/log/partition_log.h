@@ -202,7 +202,10 @@ class PartitionLog {
   int64_t first_segment_base_offset() const;
   LogStats stats() const;
   bool failed() const { return failed_; }
-  void give_up();  // its directory went offline: refuse everything, tell the waiters
+  // Its directory went offline: refuses everything, tells the waiters, closes the files.
+  void give_up();
+  // Closes what it may until it is needed again.
+  void release_files();
   // Rolls to a new segment now; false when the log failed.
   bool roll();
   // Flush due by flush.ms? Called by the manager's timer.
@@ -253,6 +256,7 @@ class PartitionLog {
   Result<std::vector<std::shared_ptr<rt::File>>> files_to_close();
   void close_synced(const Result<void>& result);
   void epochs_changed();
+  Result<std::shared_ptr<rt::File>> epochs_file();
 
   // read.cc
   std::shared_ptr<Segment> segment_for(int64_t offset);
@@ -331,8 +335,7 @@ class PartitionLog {
   uint64_t uncheckpointed_bytes_ = 0;        // flushed since on_flushed was called
   int64_t flush_wanted_ = 0;                 // flush until this offset is durable
   int64_t flush_ceiling_ = 0;  // a truncation below a running flush's target lowers it
-  // Written, and synced by the next flush.
-  std::shared_ptr<rt::File> epochs_file_;
+  bool epochs_dirty_ = false;  // their file is written, and synced by the next flush
   std::multimap<int64_t, Fn<void(bool)>> waiters_;
   std::deque<Boundary>
       recent_;  // batches of the active segment's end; tail readers look here first

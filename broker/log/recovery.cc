@@ -360,6 +360,7 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(rt::World world, Option
   Options kept = options;
   auto log = std::unique_ptr<PartitionLog>(new PartitionLog(world, std::move(options)));
   OTTLA_TRY(LogRecovery(*log, kept).run());
+  log->release_files();
   return log;
 }
 

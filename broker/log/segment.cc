@@ -63,6 +63,18 @@ Result<std::shared_ptr<rt::File>> Segment::file() {
   return file_;
 }
 
+void Segment::release() {
+  offset_index_.release();
+  time_index_.release();
+  if (!log_dirty) file_ = nullptr;
+}
+
+void Segment::abandon() {
+  log_dirty = false;
+  aborted_file = nullptr;
+  release();
+}
+
 // ----------------------------------------------------------------------------------------- writing
 
 Result<void> Segment::write_chunk(Bytes bytes) {

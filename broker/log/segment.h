@@ -1,5 +1,6 @@
 // Segment: one .log file and its indexes. The last one is written to; the others only read. Files
-// are opened when first needed, so that thousands of idle partitions cost a stat each.
+// are opened when needed and closed again by release(), so that thousands of idle partitions hold
+// at most one each: a .log with writes that no sync covered.
 #pragma once
 
 #include <functional>
@@ -24,6 +25,10 @@ class Segment {
   int64_t base_offset() const { return base_offset_; }
   uint64_t size() const { return size_; }
   Result<std::shared_ptr<rt::File>> file();
+  // Closes the files until they are needed again, but a .log with unsynced writes: an error that
+  // writing them back met is told to the descriptors of that time alone.
+  void release();
+  void abandon();  // all of them: its disk failed
 
   // --- writing
   // One batch, or a chunk that counts as one: indexes first, then remembers. The bytes are written

@@ -49,7 +49,11 @@ class SparseIndex {
   bool dirty() const { return dirty_; }
   // The whole content; for checks.
   Result<Buffer> all();
-  std::shared_ptr<rt::File> file() { return file_; }
+  // Open; made when there is none.
+  Result<std::shared_ptr<rt::File>> file();
+  // Closes the file until it is needed again. What it holds unsynced is synced through the next
+  // descriptor: an error in between that the system tells nobody costs a hint, no record.
+  void release() { file_ = nullptr; }
   void mark_synced() { dirty_ = false; }
   const std::string& path() const { return path_; }
   void moved(std::string path) { path_ = std::move(path); }
@@ -60,10 +64,11 @@ class SparseIndex {
   std::string path_;
   size_t entry_size_;
   bool loaded_ = false;
-  bool dirty_ = false;  // the file has writes that were not synced
-  std::shared_ptr<rt::File> file_;
-  uint64_t saved_ = 0;  // entries in the file
-  Buffer fresh_;        // entries behind them
+  bool exists_ = false;
+  bool dirty_ = false;              // the file has writes that were not synced
+  std::shared_ptr<rt::File> file_;  // null also when there is one that is not open
+  uint64_t saved_ = 0;              // entries in the file
+  Buffer fresh_;                    // entries behind them
 };
 
 }  // namespace ottla::broker
