@@ -87,9 +87,10 @@ HttpServer::HttpServer(rt::World world, HttpLimits limits) : world_(world), limi
 HttpServer::~HttpServer() { *alive_ = false; }
 
 void HttpServer::route(const std::string& path, Handler handler) {
-  route_later(path, [handler = std::move(handler)](const HttpRequest& request, Reply reply) mutable {
-    reply(handler(request));
-  });
+  route_later(path,
+              [handler = std::move(handler)](const HttpRequest& request, Reply reply) mutable {
+                reply(handler(request));
+              });
 }
 
 void HttpServer::route_later(const std::string& path, LaterHandler handler) {
@@ -142,7 +143,8 @@ void HttpServer::read_more(Client& client) {
     client.reading = false;
     if (!got) return drop(client);
     if (*got == 0) return on_input_end(client);
-    if (client.body) client.timeout->arm_at(after_ms(world_.loop.now(), limits_.request_timeout_ms));
+    if (client.body)
+      client.timeout->arm_at(after_ms(world_.loop.now(), limits_.request_timeout_ms));
     client.input += as_text(client.buffer.bytes().first(*got));
     // While an answer is awaited or on its way, only as much as one head is taken in ahead.
     bool ahead = client.replying || (client.busy && !client.body);
@@ -152,8 +154,8 @@ void HttpServer::read_more(Client& client) {
   });
 }
 
-// A client may close its half once it has asked: what it asked for is still sent. The next read (of a
-// connection that closes after its reply) ends when that is over.
+// A client may close its half once it has asked: what it asked for is still sent. The next read (of
+// a connection that closes after its reply) ends when that is over.
 void HttpServer::on_input_end(Client& client) {
   client.input_ended = true;
   bool owed = client.replying || (client.busy && !client.body);

@@ -24,6 +24,7 @@ constexpr Row kRequests{"kafka.network:type=RequestMetrics,name=RequestsPerSec",
                         Type::counter, "", "Requests received"};
 constexpr Row kNodes{"znode_count", "znode_count", Type::gauge, "", "Nodes\nof the \"tree\""};
 constexpr Row kLatency{"updatelatency", "updatelatency", Type::histogram, "ms", "Update latency"};
+constexpr Row kTime{"fsynctime", "fsynctime", Type::histogram, "ms", "Syncs"};
 
 // A client that sends raw text and collects what comes back.
 struct Raw {
@@ -122,6 +123,7 @@ TEST_CASE("the text that Prometheus reads") {
   registry.gauge(kNodes, [] { return 2.5; });
   registry.counter(kRequests, fetch, {{"request", "a\\b\"c\nd"}});
   registry.histogram(kLatency, latency);
+  registry.summary(kTime, [] { return Summary{{{"0.5", NAN}, {"0.9", 1.5}}, 3, 2}; });
   registry.samples(
       kNodes, [] { return std::vector<Sample>{{{{"key", "x"}}, 1e18}, {{{"key", "y"}}, -7}}; });
   CHECK(registry.prometheus() ==
@@ -133,7 +135,10 @@ TEST_CASE("the text that Prometheus reads") {
         "# HELP updatelatency Update latency (ms)\n# TYPE updatelatency summary\n"
         "updatelatency{quantile=\"0.5\"} 2\nupdatelatency{quantile=\"0.95\"} 2\n"
         "updatelatency{quantile=\"0.99\"} 2\nupdatelatency{quantile=\"0.999\"} 2\n"
-        "updatelatency_sum 2\nupdatelatency_count 1\n");
+        "updatelatency_sum 2\nupdatelatency_count 1\n"
+        "# HELP fsynctime Syncs (ms)\n# TYPE fsynctime summary\n"
+        "fsynctime{quantile=\"0.5\"} NaN\nfsynctime{quantile=\"0.9\"} 1.5\n"
+        "fsynctime_sum 3\nfsynctime_count 2\n");
   int visited = 0;
   registry.visit([&](const Row&, const Labels&, double) { ++visited; });
   CHECK(visited == 5);
@@ -247,8 +252,8 @@ TEST_CASE("a client that ends its half after asking gets the whole answer, howev
   std::string page(24 << 20, 'p');
   server.route("/big", [&](const HttpRequest&) { return HttpResponse{200, "text/plain", page}; });
   HttpServer::Reply later;
-  server.route_later("/later",
-                     [&](const HttpRequest&, HttpServer::Reply reply) { later = std::move(reply); });
+  server.route_later(
+      "/later", [&](const HttpRequest&, HttpServer::Reply reply) { later = std::move(reply); });
   REQUIRE(server.start({"127.0.0.1", 0}));
   auto ask = [&](const std::string& request, bool answer_later) {
     std::string received;
@@ -263,7 +268,8 @@ TEST_CASE("a client that ends its half after asking gets the whole answer, howev
           REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
           REQUIRE(::send(fd, request.data(), request.size(), MSG_NOSIGNAL) > 0);
           ::shutdown(fd, SHUT_WR);
-          (void)::poll(nullptr, 0, 100);  // the server sees the end while its reply fills the socket
+          (void)::poll(nullptr, 0,
+                       100);  // the server sees the end while its reply fills the socket
           std::string chunk(1 << 20, '\0');
           for (ssize_t got; (got = ::recv(fd, chunk.data(), chunk.size(), 0)) > 0;)
             received.append(chunk, 0, static_cast<size_t>(got));
@@ -272,7 +278,8 @@ TEST_CASE("a client that ends its half after asking gets the whole answer, howev
         [&] { done = true; });
     if (answer_later) {
       REQUIRE(runtime.run_until([&] { return static_cast<bool>(later); }, 20'000));
-      auto timer = runtime.world().loop.make_timer([&] { later(HttpResponse{200, "text/plain", "late"}); });
+      auto timer =
+          runtime.world().loop.make_timer([&] { later(HttpResponse{200, "text/plain", "late"}); });
       timer->arm_at(after_ms(runtime.world().loop.now(), 50));
       REQUIRE(runtime.run_until([&] { return done; }, 20'000));
     }
@@ -304,16 +311,18 @@ struct Gatherer final : HttpBody {
 TEST_CASE("bodies go to routes that take them, in pieces, and nowhere else") {
   Fixture f;
   std::string taken;
-  f.server.route_body("/in", [&](const HttpRequest& request, HttpResponse& refusal) -> std::unique_ptr<HttpBody> {
-    taken.clear();
-    if (request.headers.contains("authorization")) return std::make_unique<Gatherer>(taken);
-    refusal.status = 401;
-    return nullptr;
-  });
+  f.server.route_body(
+      "/in", [&](const HttpRequest& request, HttpResponse& refusal) -> std::unique_ptr<HttpBody> {
+        taken.clear();
+        if (request.headers.contains("authorization")) return std::make_unique<Gatherer>(taken);
+        refusal.status = 401;
+        return nullptr;
+      });
   std::string body(100'000, 'b');
   auto post = [&](const std::string& headers, const std::string& content) {
-    return f.ask("POST /in HTTP/1.1\r\n" + headers + "Content-Length: " + std::to_string(content.size()) +
-                 "\r\n\r\n" + content + "GET /metrics HTTP/1.0\r\n\r\n");
+    return f.ask("POST /in HTTP/1.1\r\n" + headers +
+                 "Content-Length: " + std::to_string(content.size()) + "\r\n\r\n" + content +
+                 "GET /metrics HTTP/1.0\r\n\r\n");
   };
   std::string reply = post("Authorization: x\r\n", body);
   CHECK(status_of(reply) == "HTTP/1.1 200 OK");

@@ -55,14 +55,21 @@ const char* type_name(Type type) {
   return "untyped";
 }
 
-void append_summary(std::string& out, const char* name, const Labels& labels,
-                    const Histogram& values) {
+Summary summary_of(const Histogram& values) {
   constexpr std::pair<const char*, double> kQuantiles[] = {
       {"0.5", 0.5}, {"0.95", 0.95}, {"0.99", 0.99}, {"0.999", 0.999}};
+  Summary summary{{}, static_cast<double>(values.sum()), static_cast<double>(values.count())};
   for (const auto& [text, q] : kQuantiles)
-    out += fmt::format("{}{} {}\n", name, label_text(labels, text), values.quantile(q));
-  out += fmt::format("{}_sum{} {}\n", name, label_text(labels), values.sum());
-  out += fmt::format("{}_count{} {}\n", name, label_text(labels), values.count());
+    summary.quantiles.emplace_back(text, static_cast<double>(values.quantile(q)));
+  return summary;
+}
+
+void append_summary(std::string& out, const char* name, const Labels& labels,
+                    const Summary& summary) {
+  for (const auto& [text, value] : summary.quantiles)
+    out += fmt::format("{}{} {}\n", name, label_text(labels, text), number(value));
+  out += fmt::format("{}_sum{} {}\n", name, label_text(labels), number(summary.sum));
+  out += fmt::format("{}_count{} {}\n", name, label_text(labels), number(summary.count));
 }
 
 }  // namespace
@@ -95,6 +102,13 @@ void Registry::gauge(const Row& row, Fn<double()> read, Labels labels) {
   add(row, Type::gauge, std::move(series));
 }
 
+void Registry::summary(const Row& row, Fn<Summary()> read, Labels labels) {
+  Series series;
+  series.labels = std::move(labels);
+  series.read_summary = std::move(read);
+  add(row, Type::histogram, std::move(series));
+}
+
 void Registry::samples(const Row& row, Fn<std::vector<Sample>()> read) {
   OTTLA_CHECK(row.type != Type::histogram, row.name);
   Series series;
@@ -118,7 +132,8 @@ std::string Registry::prometheus() {
                        row.name, type_name(row.type));
     for (Series& series : family.series) {
       if (series.histogram != nullptr)
-        append_summary(out, row.name, series.labels, *series.histogram);
+        append_summary(out, row.name, series.labels, summary_of(*series.histogram));
+      if (series.read_summary) append_summary(out, row.name, series.labels, series.read_summary());
       for (const Sample& sample : series.now())
         out += fmt::format("{}{} {}\n", row.name, label_text(sample.labels), number(sample.value));
     }

@@ -21,12 +21,22 @@ struct Sample {
   double value = 0;
 };
 
+// A distribution as it is printed. Quantiles of nothing are NaN, as Prometheus' own clients say.
+struct Summary {
+  std::vector<std::pair<const char*, double>> quantiles;  // "0.5" and its value
+  double sum = 0;
+  double count = 0;
+};
+
 class Registry {
  public:
   // Rows and counted values must outlive the registry.
   void counter(const Row& row, const Counter& value, Labels labels = {});
   void histogram(const Row& row, const Histogram& value, Labels labels = {});
   void gauge(const Row& row, Fn<double()> read, Labels labels = {});
+  // For distributions that are not one Histogram, or have other quantiles than it; rows are of
+  // Type::histogram.
+  void summary(const Row& row, Fn<Summary()> read, Labels labels = {});
   // For counters and gauges whose labels come and go.
   void samples(const Row& row, Fn<std::vector<Sample>()> read);
 
@@ -44,6 +54,7 @@ class Registry {
     const Histogram* histogram = nullptr;
     Fn<double()> read;
     Fn<std::vector<Sample>()> read_many;
+    Fn<Summary()> read_summary;
     std::vector<Sample> now();
   };
   struct Family {

@@ -201,7 +201,7 @@ class AdminServer::Upload final : public metrics::HttpBody {
                   restored.error().context);
         return reply(plain("restore", 500));
       }
-      owner.figures_.restore_time.add((owner.world_.loop.now() - began) / 1'000'000);
+      owner.figures_.restore_time.add(static_cast<uint64_t>((owner.world_.loop.now() - began) / 1'000'000));
       Json json = Json::object();
       json.put("last_zxid", *restored).put("command", "restore").put("error", Json());
       reply(page(json));

@@ -78,6 +78,45 @@ TEST_CASE("the admin server: pages byte for byte as Apache's, its refusals, and 
   CHECK(second.server->client_port() != 0);
 }
 
+TEST_CASE("the Prometheus page has Apache's summaries, and counts the files that are open") {
+  ServerConfig config;
+  config.metrics_provider = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+  config.metrics_host = "127.0.0.1";
+  config.metrics_port = 0;
+  Fixture f(config);
+  f.run([&] {
+    Client client(f.server->client_port(), 30000);
+    client.create(1, "/a");
+    (void)client.receive();
+  });
+  // Many descriptors above a free one: the lowest free one is not their number.
+  int low = ::dup(0);
+  std::vector<int> files;
+  for (int i = 0; i < 200; ++i) files.push_back(::dup(0));
+  ::close(low);
+  auto page = [&] {
+    std::string text;
+    f.run([&] { text = body_of(get(f.server->metrics_port(), "/metrics")); });
+    return text;
+  };
+  std::string text = page();
+  for (int fd : files) ::close(fd);
+  auto has = [&](const std::string& line) { return text.find("\n" + line) != std::string::npos; };
+  auto value = [&](const std::string& name) {
+    size_t at = text.find("\n" + name + " ");
+    return at == std::string::npos ? -1 : std::atof(text.c_str() + at + name.size() + 2);
+  };
+  CHECK(value("open_file_descriptor_count") > 200);
+  CHECK(has("# TYPE fsynctime summary\nfsynctime{quantile=\"0.5\"} "));
+  CHECK(!has("fsynctime{quantile=\"0.9\"}"));
+  CHECK(value("fsynctime_count") >= 1);
+  CHECK(has("# TYPE updatelatency summary\nupdatelatency{quantile=\"0.5\"} "));
+  CHECK(has("updatelatency{quantile=\"0.9\"} "));
+  CHECK(has("updatelatency{quantile=\"0.99\"} "));
+  CHECK(!has("updatelatency{quantile=\"0.95\"}"));
+  CHECK(has("election_time{quantile=\"0.5\"} NaN\nelection_time_sum 0\nelection_time_count 0\n"));
+}
+
 TEST_CASE("a page that names very many watches takes no longer than it is") {
   Fixture f(with_admin());
   f.run([&] {

@@ -4,10 +4,10 @@
 // Source: ZooKeeper Administrator's Guide, "The Four Letter Words" (mntr); ZooKeeper Monitor Guide.
 #include <fmt/core.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-#include <deque>
+#include <cmath>
 #include <map>
+#include <span>
 #include <string>
 
 #include "common/base/wrapping.h"
@@ -31,28 +31,17 @@ double file_limit() {
   return static_cast<double>(files.rlim_cur);
 }
 
-double open_files() {
-  // The lowest free descriptor is not the count, but listing /proc/self/fd for each mntr would open
-  // one more; what is asked for is the order of magnitude.
-  int fd = ::dup(0);
-  if (fd < 0) return 0;
-  ::close(fd);
-  return fd;
+double open_files(View v) {
+  auto names = v.disk.list("/proc/self/fd");  // and it itself
+  return names ? num(names->size() - 1) : 0;
 }
 
 SummaryValue of(const LatencyStats& stats) {
   return {.count = stats.count, .sum = stats.total_ms, .min = stats.min(), .max = stats.max_ms};
 }
 SummaryValue of(const metrics::Histogram& values) {
-  SummaryValue summary{.count = num64(values.count()), .sum = num64(values.sum()),
-                       .min = num64(values.min()), .max = num64(values.max())};
-  for (size_t i = 0; i < std::size(kQuantiles); ++i) summary.quantiles[i] = num64(values.quantile(kQuantiles[i].q));
-  return summary;
-}
-SummaryValue of_syncs(View v) {
-  constexpr uint64_t kNsPerMs = 1'000'000;
-  return {.count = num64(v.log.commits), .sum = num64(v.log.sync_ns_sum / kNsPerMs), .min = 0,
-          .max = num64(v.log.sync_ns_max / kNsPerMs)};
+  return {.count = num64(values.count()), .sum = num64(values.sum()), .min = num64(values.min()),
+          .max = num64(values.max()), .values = &values};
 }
 SummaryValue once(int64_t value, bool happened = true) {
   if (!happened) return {};
@@ -62,11 +51,11 @@ SummaryValue once(int64_t value, bool happened = true) {
 #define VALUE(name, type, unit, help, expression, ...) \
   {{"zk_" name, name, Type::type, unit, help}, Figure::Kind::value, [](View v) { (void)v; return num(expression); }, nullptr __VA_OPT__(, ) __VA_ARGS__}
 #define SUMMARY(name, kind, unit, help, ...) \
-  {{"zk_" name, name, Type::gauge, unit, help}, Figure::Kind::kind, nullptr, [](View v) { return __VA_ARGS__; }}
+  {{"zk_" name, name, Type::histogram, unit, help}, Figure::Kind::kind, nullptr, [](View v) { return __VA_ARGS__; }}
 #define NONE(name, type) \
   {{"zk_" name, name, Type::type, "", "No counterpart here; always 0."}, Figure::Kind::value, nullptr, nullptr}
 #define EMPTY(name, kind) \
-  {{"zk_" name, name, Type::gauge, "", "No counterpart here; always 0."}, Figure::Kind::kind, nullptr, nullptr}
+  {{"zk_" name, name, Type::histogram, "", "No counterpart here; always 0."}, Figure::Kind::kind, nullptr, nullptr}
 
 const Figure kFigures[] = {
     VALUE("ephemerals_count", gauge, "", "Ephemeral nodes.", v.pipeline.tree().ephemeral_count()),
@@ -86,7 +75,7 @@ const Figure kFigures[] = {
     VALUE("min_latency", gauge, "ms", "Shortest time from request to answer.", v.pipeline.stats().latency.min()),
     VALUE("max_file_descriptor_count", gauge, "", "Files and sockets that may be open.", file_limit()),
     VALUE("approximate_data_size", gauge, "bytes", "Paths and data of all nodes.", v.pipeline.tree().approximate_data_size()),
-    VALUE("open_file_descriptor_count", gauge, "", "Open files and sockets.", open_files()),
+    VALUE("open_file_descriptor_count", gauge, "", "Open files and sockets.", open_files(v)),
     NONE("local_sessions", gauge),
     VALUE("uptime", gauge, "ms", "Since the start.", v.now.ms() - v.started.ms()),
     VALUE("max_latency", gauge, "ms", "Longest time from request to answer.", v.pipeline.stats().latency.max_ms),
@@ -161,7 +150,7 @@ const Figure kFigures[] = {
     EMPTY("sync_processor_queue_size", summary),
     EMPTY("follower_sync_time", summary),
     EMPTY("prep_processor_queue_size", summary),
-    SUMMARY("fsynctime", summary, "ms", "Time of log syncs.", of_syncs(v)),
+    SUMMARY("fsynctime", summary, "ms", "Time of log syncs.", of(v.log.sync_ms)),
     EMPTY("inflight_snap_count", summary),
     EMPTY("reads_issued_from_session_queue", summary),
     SUMMARY("restore_time", summary, "ms", "Time of restores.", of(v.admin.restore_time)),
@@ -181,14 +170,14 @@ const Figure kFigures[] = {
     EMPTY("netty_queued_buffer_capacity", summary),
     EMPTY("election_time", summary),
     EMPTY("commit_commit_proc_req_queued", summary),
-    SUMMARY("sync_processor_batch_size", summary, "", "Transactions in a batch of the log.", SummaryValue{.count = num64(v.log.commits), .sum = num64(v.log.records), .min = 0, .max = 0}),
+    SUMMARY("sync_processor_batch_size", summary, "", "Transactions in a batch of the log.", of(v.log.commit_records)),
     SUMMARY("node_children_watch_count", summary, "", "Watchers told of changed children.", of(v.pipeline.stats().fired_children)),
     EMPTY("write_batch_time_in_commit_processor", summary),
     EMPTY("read_commit_proc_issued", summary),
     EMPTY("concurrent_request_processing_in_commit_processor", summary),
     EMPTY("observer_sync_time", summary),
     SUMMARY("node_changed_watch_count", summary, "", "Watchers told of changed data.", of(v.pipeline.stats().fired_changed)),
-    SUMMARY("sync_process_time", summary, "ms", "Time of log syncs.", of_syncs(v)),
+    SUMMARY("sync_process_time", summary, "ms", "Time of log syncs.", of(v.log.sync_ms)),
     SUMMARY("startup_snap_load_time", summary, "ms", "Time of the recovery at the start.", once(v.recovery_ms)),
     EMPTY("prep_processor_queue_time_ms", percentiles),
     EMPTY("jvm_pause_time_ms", percentiles),
@@ -225,6 +214,17 @@ std::string decimal(double value) {
   return text;
 }
 
+struct Quantile {
+  const char* name;
+  double q;
+};
+constexpr Quantile kMntrQuantiles[] = {{"p50", 0.5}, {"p95", 0.95}, {"p99", 0.99}, {"p999", 0.999}};
+constexpr Quantile kPrometheusQuantiles[] = {{"0.5", 0.5}, {"0.9", 0.9}, {"0.99", 0.99}};
+
+int64_t quantile(const SummaryValue& summary, double q) {
+  return summary.values == nullptr ? summary.max : num64(summary.values->quantile(q));
+}
+
 double average(const SummaryValue& summary) {
   return summary.count == 0 ? 0 : num(summary.sum) / num(summary.count);
 }
@@ -238,8 +238,8 @@ void print_summary(std::string_view name, const SummaryValue& summary, bool perc
   sink(fmt::format("cnt_{}", name), fmt::format("{}", summary.count));
   sink(fmt::format("sum_{}", name), fmt::format("{}", summary.sum));
   if (!percentiles) return;
-  for (size_t i = 0; i < std::size(kQuantiles); ++i)
-    sink(fmt::format("{}_{}", kQuantiles[i].name, name), fmt::format("{}", summary.quantiles[i]));
+  for (const Quantile& one : kMntrQuantiles)
+    sink(fmt::format("{}_{}", one.name, name), fmt::format("{}", quantile(summary, one.q)));
 }
 
 // /zookeeper/quota/NAMESPACE/.../zookeeper_limits and _stats, summed up by namespace.
@@ -289,31 +289,22 @@ void print_figures(const OperatorView& view, Fn<void(std::string_view key, std::
 }
 
 void register_figures(metrics::Registry& registry, std::function<OperatorView()> view) {
-  static std::deque<std::string> names;  // rows must outlive the registry
-  static std::deque<metrics::Row> rows;
-  auto derived = [&](const Figure& figure, const char* suffix) -> const metrics::Row& {
-    names.push_back(std::string(figure.row.name) + suffix);
-    rows.push_back({figure.row.source, names.back().c_str(), Type::counter, figure.row.unit, figure.row.help});
-    return rows.back();
-  };
-  auto one = [](double value) { return std::vector<metrics::Sample>{{.labels = {}, .value = value}}; };
   for (const Figure& figure : kFigures) {
     if (figure.kind == Figure::Kind::value) {
-      registry.samples(figure.row, [view, &figure, one] { return one(figure.value == nullptr ? 0 : figure.value(view())); });
+      registry.samples(figure.row, [view, &figure] {
+        double value = figure.value == nullptr ? 0 : figure.value(view());
+        return std::vector<metrics::Sample>{{.labels = {}, .value = value}};
+      });
       continue;
     }
-    auto read = [view, &figure] { return figure.summary == nullptr ? SummaryValue() : figure.summary(view()); };
-    if (figure.kind == Figure::Kind::percentiles) {
-      registry.samples(figure.row, [read] {
-        std::vector<metrics::Sample> samples;
-        SummaryValue summary = read();
-        for (size_t i = 0; i < std::size(kQuantiles); ++i)
-          samples.push_back({{{"quantile", fmt::format("{}", kQuantiles[i].q)}}, num(summary.quantiles[i])});
-        return samples;
-      });
-    }
-    registry.samples(derived(figure, "_count"), [read, one] { return one(num(read().count)); });
-    registry.samples(derived(figure, "_sum"), [read, one] { return one(num(read().sum)); });
+    registry.summary(figure.row, [view, &figure] {
+      SummaryValue now = figure.summary == nullptr ? SummaryValue() : figure.summary(view());
+      metrics::Summary summary{{}, num(now.sum), num(now.count)};
+      bool basic = figure.kind == Figure::Kind::summary;
+      for (const Quantile& one : std::span(kPrometheusQuantiles).first(basic ? 1 : std::size(kPrometheusQuantiles)))
+        summary.quantiles.emplace_back(one.name, now.count == 0 ? std::nan("") : num(quantile(now, one.q)));
+      return summary;
+    });
   }
 }
 

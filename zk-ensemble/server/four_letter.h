@@ -28,7 +28,7 @@ std::string version_line();  // "3.9.3-ottla-0.1.0, built on ..."
 struct SnapshotFigures {
   int64_t taken = 0;
   int64_t failed = 0;
-  LatencyStats time;
+  metrics::Histogram time;  // ms
   int64_t last_zxid = 0;    // of the newest one
   int64_t last_wall_s = 0;  // when it was taken
 };
@@ -42,7 +42,7 @@ struct AdminFigures {
   int64_t snapshot_rate_limited = 0;
   int64_t restore_rate_limited = 0;
   int64_t restore_errors = 0;
-  LatencyStats restore_time;
+  metrics::Histogram restore_time;  // ms
 };
 
 // Everything that the words show. Borrowed for the call.
@@ -74,21 +74,16 @@ std::vector<std::pair<std::string, std::string>> environment();
 // srst, and the stat_reset command.
 void reset_all_stats(OperatorView& view);
 
-// Count, sum and extremes of something measured; with quantiles (kQuantiles) for some.
-struct Quantile {
-  const char* name;
-  double q;
-};
-inline constexpr Quantile kQuantiles[] = {{"p50", 0.5}, {"p95", 0.95}, {"p99", 0.99}, {"p999", 0.999}};
+// Count, sum and extremes of something measured; its values, unless all of them are the same.
 struct SummaryValue {
   int64_t count = 0, sum = 0, min = 0, max = 0;
-  int64_t quantiles[std::size(kQuantiles)] = {};
+  const metrics::Histogram* values = nullptr;
 };
 
 // One figure of mntr (the row's source) and of the Prometheus page (its name). Null readers: it has no
 // counterpart here, and is zero.
 struct Figure {
-  enum class Kind { value, summary, percentiles };
+  enum class Kind { value, summary, percentiles };  // Apache's basic and advanced summaries
   metrics::Row row;
   Kind kind;
   double (*value)(const OperatorView& view);

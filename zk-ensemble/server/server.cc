@@ -371,7 +371,7 @@ void Server::snapshot_done(Result<SnapshotWriter::Done> done, Instant began) {
     return;
   }
   ++snapshot_figures_.taken;
-  snapshot_figures_.time.add(took_ms);
+  snapshot_figures_.time.add(static_cast<uint64_t>(took_ms));
   snapshot_figures_.last_zxid = done->zxid;
   snapshot_figures_.last_wall_s = world_.loop.wall_ms() / 1000;
   log::info(kLog, "snapshot taken", "zxid=0x{:x} bytes={} ms={}", static_cast<uint64_t>(done->zxid),

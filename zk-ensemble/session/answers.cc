@@ -279,11 +279,11 @@ void Pipeline::end(Conn& conn) {
 
 void Pipeline::notify(const std::vector<ConnId>& watchers, EventType type, std::string_view path,
                       int64_t zxid, const AclList& acls) {
-  LatencyStats& fired = type == EventType::node_created     ? stats_.fired_created
-                        : type == EventType::node_deleted   ? stats_.fired_deleted
-                        : type == EventType::node_data_changed ? stats_.fired_changed
-                                                               : stats_.fired_children;
-  if (!watchers.empty()) fired.add(static_cast<int64_t>(watchers.size()));
+  metrics::Histogram& fired = type == EventType::node_created     ? stats_.fired_created
+                              : type == EventType::node_deleted   ? stats_.fired_deleted
+                              : type == EventType::node_data_changed ? stats_.fired_changed
+                                                                     : stats_.fired_children;
+  if (!watchers.empty()) fired.add(watchers.size());
   for (ConnId watcher : watchers) {
     Conn* conn = find(watcher);
     if (conn == nullptr || !acl_allows(acls, kPermRead, *conn->auth, options_)) continue;

@@ -141,7 +141,7 @@ void Pipeline::handle_connect(Conn& conn, Bytes frame, Instant now, int64_t wall
     ++stats_.connects_throttled;
     return end(conn);
   }
-  stats_.token_deficit.add(throttle_.deficit());
+  stats_.token_deficit.add(static_cast<uint64_t>(throttle_.deficit()));
   ++stats_.connects;
   // A client that has seen the future of this server must not see its past.
   if ( last_zxid_seen > tree_.last_zxid()) return end(conn);

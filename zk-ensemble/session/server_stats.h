@@ -38,8 +38,8 @@ struct ServerStats {
   int64_t response_last = -1, response_min = -1, response_max = -1;
   LatencyStats latency;
   metrics::Histogram read_ms, update_ms, propagation_ms, throttle_queue_ms;
-  LatencyStats token_deficit;
-  LatencyStats fired_created, fired_deleted, fired_changed, fired_children;  // watchers told at once
+  metrics::Histogram token_deficit;
+  metrics::Histogram fired_created, fired_deleted, fired_changed, fired_children;  // watchers told at once
   // Bytes by the first element of the path. At most kMaxNamespaces of them: who makes more nodes below
   // the root than that is counted under none, and so is a name that is no name of a metric any more.
   static constexpr size_t kMaxNamespaces = 1000;

@@ -175,8 +175,7 @@ void LogWriter::committed() {
   if (options_.force_sync) {
     uint64_t took_ns = static_cast<uint64_t>(world_.loop.now() - sync_began_);
     stats_.sync_ns_last = took_ns;
-    stats_.sync_ns_sum += took_ns;
-    stats_.sync_ns_max = std::max(stats_.sync_ns_max, took_ns);
+    stats_.sync_ms.add(took_ns / 1'000'000);
     if (static_cast<int64_t>(took_ns) > slow_sync_ns_) ++stats_.slow_syncs;
     sync_ns_usual_ = (sync_ns_usual_ * 7 + static_cast<int64_t>(took_ns)) / 8;
   }
@@ -185,6 +184,7 @@ void LogWriter::committed() {
   busy_ = false;
   queued_bytes_ -= batch.bytes.size();
   ++stats_.commits;
+  stats_.commit_records.add(batch.records);
   stats_.records += batch.records;
   stats_.bytes += batch.bytes.size();
   gather_records_ = queued_records_;  // what was in flight, this batch included

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "common/metrics/metric.h"
 #include "common/rt/world.h"
 #include "zk-ensemble/txnlog/txn_format.h"
 
@@ -30,9 +31,9 @@ struct LogStats {
   uint64_t records = 0;
   uint64_t bytes = 0;
   uint64_t sync_ns_last = 0;
-  uint64_t sync_ns_sum = 0;
-  uint64_t sync_ns_max = 0;
   uint64_t slow_syncs = 0;  // longer than fsync.warningthresholdms
+  metrics::Histogram sync_ms;
+  metrics::Histogram commit_records;
 };
 
 class LogWriter {
