@@ -93,27 +93,25 @@ void handle_leader_and_isr(ApiContext& context, RequestPtr request) {
   kmsg::LeaderAndIsrRequest asked;
   if (!decode(*request, asked)) return;
   if (is_from_kraft(asked)) return request->reply(failed(asked));
-  std::vector<std::string> topics;
-  for (const auto& topic : asked.topic_states) topics.push_back(topic.topic_name);
-  for (const auto& state : asked.ungrouped_partition_states) topics.push_back(state.topic_name);
-  // A log is opened with its topic's settings.
-  context.control.load_topic_configs(
-      topics, [&context, asked = std::move(asked), request = std::move(request)] {
-        kmsg::LeaderAndIsrResponse response = context.executor.execute(asked);
-        if (request->version() < kLeaderAndIsrByTopicId) {
-          response.topics.clear();
-        } else {
-          response.partition_errors.clear();
-        }
-        request->reply(response);
-      });
+  context.executor.execute(std::move(asked),
+                           [request = std::move(request)](kmsg::LeaderAndIsrResponse response) {
+                             if (request->version() < kLeaderAndIsrByTopicId) {
+                               response.topics.clear();
+                             } else {
+                               response.partition_errors.clear();
+                             }
+                             request->reply(response);
+                           });
 }
 
 void handle_stop_replica(ApiContext& context, RequestPtr request) {
   kmsg::StopReplicaRequest asked;
   if (!decode(*request, asked)) return;
   if (is_from_kraft(asked)) return request->reply(failed(asked));
-  request->reply(context.executor.execute(asked));
+  context.executor.execute(std::move(asked),
+                           [request = std::move(request)](kmsg::StopReplicaResponse response) {
+                             request->reply(response);
+                           });
 }
 
 void handle_update_metadata(ApiContext& context, RequestPtr request) {
@@ -126,7 +124,10 @@ void handle_update_metadata(ApiContext& context, RequestPtr request) {
     return request->reply(response);
   }
   group_by_topic(asked);
-  request->reply(context.executor.execute(asked));
+  context.executor.execute(std::move(asked),
+                           [request = std::move(request)](kmsg::UpdateMetadataResponse response) {
+                             request->reply(response);
+                           });
 }
 
 void handle_controlled_shutdown(ApiContext& context, RequestPtr request) {

@@ -30,12 +30,16 @@ class BrokerChannel {
 };
 
 // A broker, as its controller's requests see it: what arrives through LocalChannel or over TCP.
+// Carried out one at a time, in the order given; `done` may come from inside the call.
 class RequestExecutor {
  public:
   virtual ~RequestExecutor() = default;
-  virtual kmsg::LeaderAndIsrResponse execute(const kmsg::LeaderAndIsrRequest& request) = 0;
-  virtual kmsg::UpdateMetadataResponse execute(const kmsg::UpdateMetadataRequest& request) = 0;
-  virtual kmsg::StopReplicaResponse execute(const kmsg::StopReplicaRequest& request) = 0;
+  virtual void execute(kmsg::LeaderAndIsrRequest request,
+                       Fn<void(kmsg::LeaderAndIsrResponse)> done) = 0;
+  virtual void execute(kmsg::UpdateMetadataRequest request,
+                       Fn<void(kmsg::UpdateMetadataResponse)> done) = 0;
+  virtual void execute(kmsg::StopReplicaRequest request,
+                       Fn<void(kmsg::StopReplicaResponse)> done) = 0;
 };
 
 }  // namespace ottla::broker

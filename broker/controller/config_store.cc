@@ -41,7 +41,8 @@ void ConfigStore::tell(const std::string& type, const std::string& name, const Z
               name, config.error().context);
     config = ConfigMap{};
   }
-  if (type == "topics") topics_.try_emplace(name, false);
+  // Of a topic that has no config yet nothing is known: it may get one when it is made.
+  if (type == "topics" && reply.ok()) topics_.try_emplace(name, false);
   told_(type, name, *config);
 }
 

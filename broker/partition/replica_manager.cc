@@ -37,9 +37,18 @@ ErrorCode ReplicaManager::check_controller(int32_t controller_epoch, int64_t bro
 }
 
 kmsg::LeaderAndIsrResponse ReplicaManager::apply(const kmsg::LeaderAndIsrRequest& request) {
+  LeaderAndIsrOrder order;
+  order.request = request;
+  apply_some(order, SIZE_MAX);
+  return std::move(order.response);
+}
+
+bool ReplicaManager::apply_some(LeaderAndIsrOrder& order, size_t limit) {
   using State = kmsg::LeaderAndIsrRequest::LeaderAndIsrPartitionState;
   using Error = kmsg::LeaderAndIsrResponse::LeaderAndIsrPartitionError;
-  kmsg::LeaderAndIsrResponse response;
+  const kmsg::LeaderAndIsrRequest& request = order.request;
+  kmsg::LeaderAndIsrResponse& response = order.response;
+  // Each time: the broker may have come back under another epoch meanwhile.
   ErrorCode refused = check_controller(request.controller_epoch, request.broker_epoch);
   response.error_code = refused;
   std::vector<TopicPartition> touched;
@@ -59,20 +68,26 @@ kmsg::LeaderAndIsrResponse ReplicaManager::apply(const kmsg::LeaderAndIsrRequest
     touched.push_back({topic, state.partition_index});
     return error;
   };
-  for (const auto& state : request.ungrouped_partition_states)
+  const auto& ungrouped = request.ungrouped_partition_states;
+  for (; order.ungrouped < ungrouped.size() && limit > 0; ++order.ungrouped, --limit) {
+    const State& state = ungrouped[order.ungrouped];
     response.partition_errors.push_back(one(state.topic_name, {}, state));
-  for (const auto& topic : request.topic_states) {
-    kmsg::LeaderAndIsrResponse::LeaderAndIsrTopicError grouped;
-    grouped.topic_id = topic.topic_id;
-    for (const auto& state : topic.partition_states) {
-      Error error = one(topic.topic_name, topic.topic_id, state);
+  }
+  for (; order.topic < request.topic_states.size() && limit > 0; --limit) {
+    const auto& topic = request.topic_states[order.topic];
+    if (order.partition == 0) response.topics.emplace_back().topic_id = topic.topic_id;
+    if (order.partition < topic.partition_states.size()) {
+      Error error = one(topic.topic_name, topic.topic_id, topic.partition_states[order.partition]);
       response.partition_errors.push_back(error);
-      grouped.partition_errors.push_back(std::move(error));
+      response.topics.back().partition_errors.push_back(std::move(error));
+      ++order.partition;
     }
-    response.topics.push_back(std::move(grouped));
+    if (order.partition < topic.partition_states.size()) continue;
+    ++order.topic;
+    order.partition = 0;
   }
   for (const TopicPartition& tp : touched) wake(tp);
-  return response;
+  return order.ungrouped == ungrouped.size() && order.topic == request.topic_states.size();
 }
 
 namespace {

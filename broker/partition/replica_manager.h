@@ -88,6 +88,14 @@ class ReplicaManager {
 
   // --- the controller's requests. `metadata` tells which brokers live.
   kmsg::LeaderAndIsrResponse apply(const kmsg::LeaderAndIsrRequest& request);
+  // The same for at most `limit` partitions more: true when the order is carried out and its
+  // response whole. Between two calls clients may be served, but no other order carried out.
+  struct LeaderAndIsrOrder {
+    kmsg::LeaderAndIsrRequest request;
+    kmsg::LeaderAndIsrResponse response;
+    size_t ungrouped = 0, topic = 0, partition = 0;  // what comes next
+  };
+  bool apply_some(LeaderAndIsrOrder& order, size_t limit);
   kmsg::StopReplicaResponse apply(const kmsg::StopReplicaRequest& request);
   void set_metadata(MetadataPtr metadata) { metadata_ = std::move(metadata); }
   const MetadataPtr& metadata() const { return metadata_; }

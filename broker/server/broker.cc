@@ -326,19 +326,83 @@ void Broker::on_broker_config() {
 // ----------------------------------------------------------------------------- the controller's
 // requests
 
-kmsg::LeaderAndIsrResponse Broker::execute(const kmsg::LeaderAndIsrRequest& request) {
-  if (!replicas_) return {};
-  return replicas_->apply(request);
+void Broker::give_order(Fn<void()> order) {
+  orders_.push_back(std::move(order));
+  run_orders();
 }
 
-kmsg::StopReplicaResponse Broker::execute(const kmsg::StopReplicaRequest& request) {
-  if (!replicas_) return {};
-  return replicas_->apply(request);
+void Broker::run_orders() {
+  std::weak_ptr<int> alive = alive_;
+  while (!alive.expired() && !order_under_way_ && !orders_.empty()) {
+    Fn<void()> order = std::move(orders_.front());
+    orders_.pop_front();
+    order();
+  }
 }
 
-kmsg::UpdateMetadataResponse Broker::execute(const kmsg::UpdateMetadataRequest& request) {
+struct Broker::RolesOrder {
+  ReplicaManager::LeaderAndIsrOrder roles;
+  Fn<void(kmsg::LeaderAndIsrResponse)> done;
+};
+
+void Broker::execute(kmsg::LeaderAndIsrRequest request, Fn<void(kmsg::LeaderAndIsrResponse)> done) {
+  if (!replicas_) return done({});
+  auto order = std::make_shared<RolesOrder>();
+  order->roles.request = std::move(request);
+  order->done = std::move(done);
+  give_order([this, order = std::move(order)] { begin_roles(order); });
+}
+
+// A log is opened with its topic's config, and nothing else announces that of a topic which was
+// created by somebody else, or whose creation had its reply lost. An order that is to be refused
+// is not worth a look at ZooKeeper.
+void Broker::begin_roles(std::shared_ptr<RolesOrder> order) {
+  order_under_way_ = true;
+  const kmsg::LeaderAndIsrRequest& request = order->roles.request;
+  std::vector<std::string> topics;
+  if (replicas_->check_controller(request.controller_epoch, request.broker_epoch) ==
+      ErrorCode::none) {
+    for (const auto& topic : request.topic_states) topics.push_back(topic.topic_name);
+    for (const auto& state : request.ungrouped_partition_states) topics.push_back(state.topic_name);
+  }
+  control_->load_topic_configs(topics, [this, alive = std::weak_ptr<int>(alive_), order] {
+    if (!alive.expired()) go_on_with_roles(order);
+  });
+}
+
+// Some partitions a turn of the loop: a log that is made costs a millisecond or more, and there may
+// be thousands, while the session wants its pings and clients their answers.
+void Broker::go_on_with_roles(std::shared_ptr<RolesOrder> order) {
+  constexpr size_t kPartitionsATurn = 16;
+  if (!replicas_->apply_some(order->roles, kPartitionsATurn))
+    return world_.loop.post([this, alive = std::weak_ptr<int>(alive_), order] {
+      if (!alive.expired()) go_on_with_roles(order);
+    });
+  order_under_way_ = false;
+  if (!orders_.empty())
+    world_.loop.post([this, alive = std::weak_ptr<int>(alive_)] {
+      if (!alive.expired()) run_orders();
+    });
+  order->done(std::move(order->roles.response));
+}
+
+void Broker::execute(kmsg::StopReplicaRequest request, Fn<void(kmsg::StopReplicaResponse)> done) {
+  if (!replicas_) return done({});
+  give_order([this, request = std::move(request), done = std::move(done)]() mutable {
+    done(replicas_->apply(request));
+  });
+}
+
+void Broker::execute(kmsg::UpdateMetadataRequest request,
+                     Fn<void(kmsg::UpdateMetadataResponse)> done) {
+  if (!replicas_) return done({});
+  give_order([this, request = std::move(request), done = std::move(done)]() mutable {
+    done(update_metadata(request));
+  });
+}
+
+kmsg::UpdateMetadataResponse Broker::update_metadata(const kmsg::UpdateMetadataRequest& request) {
   kmsg::UpdateMetadataResponse response;
-  if (!replicas_) return response;
   response.error_code = replicas_->check_controller(request.controller_epoch, request.broker_epoch);
   if (response.error_code != ErrorCode::none) return response;
   MetadataImage::Change change = MetadataImage::apply(replicas_->metadata(), request);

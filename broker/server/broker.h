@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -70,9 +71,11 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   void on_became_leader(const TopicPartition& tp, int32_t leader_epoch) override;
   void on_resigned(const TopicPartition& tp, std::optional<int32_t> leader_epoch) override;
   // RequestExecutor
-  kmsg::LeaderAndIsrResponse execute(const kmsg::LeaderAndIsrRequest& request) override;
-  kmsg::UpdateMetadataResponse execute(const kmsg::UpdateMetadataRequest& request) override;
-  kmsg::StopReplicaResponse execute(const kmsg::StopReplicaRequest& request) override;
+  void execute(kmsg::LeaderAndIsrRequest request,
+               Fn<void(kmsg::LeaderAndIsrResponse)> done) override;
+  void execute(kmsg::UpdateMetadataRequest request,
+               Fn<void(kmsg::UpdateMetadataResponse)> done) override;
+  void execute(kmsg::StopReplicaRequest request, Fn<void(kmsg::StopReplicaResponse)> done) override;
 
  private:
   // The steps of a start, in order; each ends by calling the next, or start_failed().
@@ -94,6 +97,13 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   void on_dir_offline(const std::string& dir, const std::vector<TopicPartition>& lost);
   LogConfig log_config_for(const std::string& topic) const;
   void on_broker_config();
+  // The controller's orders, one at a time.
+  void give_order(Fn<void()> order);
+  void run_orders();
+  struct RolesOrder;  // a LeaderAndIsr
+  void begin_roles(std::shared_ptr<RolesOrder> order);
+  void go_on_with_roles(std::shared_ptr<RolesOrder> order);
+  kmsg::UpdateMetadataResponse update_metadata(const kmsg::UpdateMetadataRequest& request);
   BrokerRegistration registration() const;
 
   // Fixed after start.
@@ -112,6 +122,8 @@ class Broker final : public ControlPlaneHost, public ReplicaListener, public Req
   std::map<std::string, ConfigOverrides> topic_overrides_;
   bool joined_ = false;
   bool asks_group_partitions_ = false;
+  std::deque<Fn<void()>> orders_;  // those that wait for the one under way
+  bool order_under_way_ = false;
   BrokerFigures figures_;
   metrics::Registry registry_;
   Instant start_began_;

@@ -7,8 +7,11 @@ void LocalChannel::post(Message request, Fn<void(Response)> done) {
   loop_.post([this, alive = std::weak_ptr<int>(alive_), generation = generation_,
               request = std::move(request), done = std::move(done)]() mutable {
     if (alive.expired() || generation != generation_) return;
-    Response response = executor_.execute(request);
-    if (!alive.expired() && generation == generation_) done(std::move(response));
+    executor_.execute(std::move(request),
+                      [this, alive, generation, done = std::move(done)](Response response) mutable {
+                        if (!alive.expired() && generation == generation_)
+                          done(std::move(response));
+                      });
   });
 }
 

@@ -1,4 +1,4 @@
-// LocalChannel: the controller's requests to the one broker there is, this one, carried out in the
+// LocalChannel: the controller's requests to the one broker there is, this one, handed over in the
 // next turn of the loop, in the order given. A channel over TCP takes its place when brokers are
 // many.
 #pragma once

@@ -1,4 +1,5 @@
 // Quotas, delegation tokens, configs, partitions, and what brokers ask of each other.
+#include "broker/zk/znodes.h"
 #include "proto/kafka/alter_client_quotas.h"
 #include "proto/kafka/create_delegation_token.h"
 #include "proto/kafka/create_partitions.h"
@@ -276,6 +277,22 @@ TEST_CASE("describe configs: all, or those that are named, however many names th
   REQUIRE(loggers.size() > 2);
   keys.push_back(loggers[1]);
   CHECK(names(kLogger, "0", keys) == std::vector<std::string>{loggers[1]});
+}
+
+TEST_CASE("a topic whose znodes somebody else wrote has its own config from the first record on") {
+  ApiWorld world;
+  broker::TopicNode node;
+  node.partitions[0] = {0};
+  world.write_znodes(
+      {broker::ZkRequest::create(broker::zpath::config("topics", "theirs"),
+                                 broker::encode_config({{"max.message.bytes", "100"}})),
+       broker::ZkRequest::create(broker::zpath::topic("theirs"), broker::encode_topic(node))});
+  auto* replicas = world.broker().replicas();
+  REQUIRE(world.run_until([&] { return replicas->is_known("theirs", 0); }));
+  Buffer large = batch_of(std::string(1000, 'x'));
+  auto refused = world.produce("theirs", large);
+  REQUIRE(refused);
+  CHECK(refused->error_code == ErrorCode::message_too_large);
 }
 
 }  // namespace ottla::test

@@ -1,5 +1,7 @@
 #include "test/sim/api/api_world.h"
 
+#include "broker/zk/wire_client.h"
+#include "broker/zk/znodes.h"
 #include "common/base/log.h"
 #include "proto/kafka/create_topics.h"
 
@@ -63,6 +65,22 @@ void ApiWorld::create_topics() {
   auto made = ask<kmsg::CreateTopicsResponse>(request, 4);
   REQUIRE(made);
   for (const auto& topic : made->topics) REQUIRE(topic.error_code == kmsg::ErrorCode::none);
+}
+
+void ApiWorld::write_znodes(std::vector<broker::ZkRequest> requests) {
+  broker::WireClientOptions options;
+  auto servers = broker::parse_connect_string("zk:2181");
+  REQUIRE(servers);
+  options.servers = *servers;
+  rt::World world = sim_.add_node("tool");
+  broker::WireClient client(world, options);
+  std::vector<broker::ZkReply> replies;
+  client.start([&](Result<void> connected) {
+    REQUIRE(connected);
+    client.submit_all(std::move(requests), [&](auto written) { replies = std::move(written); });
+  });
+  REQUIRE(run_until([&] { return !replies.empty(); }));
+  for (const broker::ZkReply& reply : replies) CHECK(reply.ok());
 }
 
 std::optional<kmsg::ProduceResponse::PartitionProduceResponse> ApiWorld::produce(

@@ -10,6 +10,7 @@
 
 #include "broker/record/batch_builder.h"
 #include "broker/server/broker.h"
+#include "broker/zk/zk_client.h"
 #include "common/rt_sim/simulator.h"
 #include "proto/kafka/fetch.h"
 #include "proto/kafka/produce.h"
@@ -51,6 +52,12 @@ class ApiWorld {
   };
   Fetched fetch(const std::string& topic, int64_t offset, int16_t version,
                 int32_t last_fetched_epoch = -1);
+  // Somebody else's writes to ZooKeeper.
+  void write_znodes(std::vector<broker::ZkRequest> requests);
+  bool run_until(const std::function<bool()>& holds) {
+    return sim_.run_until(holds, ms_to_ns(20'000));
+  }
+  broker::Broker& broker() { return *broker_; }
 
  private:
   void create_topics();
