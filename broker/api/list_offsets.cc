@@ -135,7 +135,7 @@ Answer answer_partition(ApiContext& context, const Asked& how, const std::string
   return answer;
 }
 
-// A request some of whose batches open to more than a turn of the loop may take.
+// A request some of whose searches take longer than a turn of the loop may.
 struct Call {
   struct Left {
     size_t topic, partition;
@@ -160,6 +160,16 @@ void finish(ApiContext& context, std::shared_ptr<Call> call) {
     auto& topic = call->response.topics[one.topic];
     Answer& answer = topic.partitions[one.partition];
     auto [partition, error] = context.replicas.leader_of(topic.name, answer.partition_index);
+    if (error == ErrorCode::none && one.found && !*one.found) {
+      std::optional<TimestampSearch> left;
+      one.found = partition->log()->offset_for_timestamp(one.search.timestamp, &left,
+                                                         one.search.next_offset);
+      if (left) {
+        one.search = std::move(*left);
+        call->left.push_front(std::move(one));
+        return finish(context, call);
+      }
+    }
     if (error == ErrorCode::none) error = answer_search(*partition, call->how, one.found, answer);
     answer.error_code = error;
     if (call->how.version < kFirstWithEpochs) answer.leader_epoch = -1;

@@ -66,6 +66,27 @@ TEST_CASE("a search by time leaves a batch that opens to many times its size to 
   CHECK((*bench.log->offset_of_max_timestamp())->offset == 1);
 }
 
+TEST_CASE("a search by time leaves many batches of one time to who has the time") {
+  LogBench bench;
+  bench.create();
+  for (int i = 0; i < 3000; ++i) bench.append(1, 1000, {}, 1);
+  bench.append(1, 2000);
+  REQUIRE(bench.log->roll());
+  bench.append(1, 3000);
+  std::optional<TimestampSearch> left;
+  CHECK_FALSE(bench.log->offset_for_timestamp(1500, &left));
+  REQUIRE(left);
+  CHECK(left->run(kMaxOpenedBatchBytes).value()->offset == 3000);
+  CHECK(bench.log->offset_for_timestamp(1500).value()->offset == 3000);
+  // What was deleted does not end it.
+  REQUIRE(bench.log->delete_records(3001) == Refusal::none);
+  CHECK(bench.log->offset_for_timestamp(1500, &left).value()->offset == 3001);
+  left->log_start_offset = 3001;
+  CHECK_FALSE(left->run(kMaxOpenedBatchBytes).value());
+  auto found = bench.log->offset_for_timestamp(left->timestamp, &left, left->next_offset);
+  CHECK(found.value()->offset == 3001);
+}
+
 TEST_CASE("offsets by time") {
   LogBench bench;
   bench.config.segment_bytes = 3000;

@@ -66,14 +66,16 @@ struct TimestampOffset {
   int32_t leader_epoch = -1;
 };
 
-// A batch that a search by time came to, and what it wants of it.
+// A search by time in batches of one segment, and how far it came.
 struct TimestampSearch {
   std::shared_ptr<rt::File> file;
-  ScannedBatch batch;
+  uint64_t from = 0, end = 0;
   int64_t timestamp = kNoTimestamp;
   int64_t log_start_offset = 0;
-  // By any thread. Errc::too_large: it opens to more than `open_max_bytes`.
-  Result<std::optional<TimestampOffset>> run(size_t open_max_bytes) const;
+  int64_t next_offset = 0;  // where it goes on when none of them has it
+  // By any thread; may be called again. Errc::too_large: a batch opens to more than
+  // `open_max_bytes`, or there are more batches than `max_batches`.
+  Result<std::optional<TimestampOffset>> run(size_t open_max_bytes, size_t max_batches = SIZE_MAX);
 };
 
 struct LogStats {
@@ -139,11 +141,12 @@ class PartitionLog {
   Result<Buffer> read_bytes(const rt::FileSlice& slice);
   // Aborted transactions overlapping [start, upper): for read_committed fetches.
   Result<std::vector<AbortedTxn>> aborted_transactions(int64_t start, int64_t upper);
-  // First record with timestamp >= `timestamp` below leo; nullopt when there is none. Blocking
-  // reads. With `left`, a batch that opens to more than a turn of the loop may take ends the search
-  // with Errc::too_large and is put there.
+  // First record with timestamp >= `timestamp` below leo, in segments from `from_offset` on;
+  // nullopt when there is none. Blocking reads. With `left`, what takes longer than a turn of the
+  // loop may ends the search with Errc::too_large and is put there; when that finds nothing, the
+  // search goes on at its next_offset.
   Result<std::optional<TimestampOffset>> offset_for_timestamp(
-      int64_t timestamp, std::optional<TimestampSearch>* left = nullptr);
+      int64_t timestamp, std::optional<TimestampSearch>* left = nullptr, int64_t from_offset = 0);
   // ListOffsets -3: the record with the largest timestamp (the earliest of equals).
   Result<std::optional<TimestampOffset>> offset_of_max_timestamp(
       std::optional<TimestampSearch>* left = nullptr);
@@ -263,6 +266,7 @@ class PartitionLog {
   Result<uint64_t> position_of(Segment& segment, int64_t offset);
   Result<std::optional<TimestampOffset>> search_segment(Segment& segment, uint64_t from,
                                                         int64_t timestamp, int64_t first_offset,
+                                                        int64_t next_offset,
                                                         std::optional<TimestampSearch>* left);
 
   // cut.cc

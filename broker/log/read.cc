@@ -10,7 +10,10 @@
 namespace ottla::broker {
 namespace {
 constexpr log::Room kLog{"broker.log"};
-}
+// The time index has no entries while the largest timestamp stands still: behind the last of them
+// may lie a whole segment.
+constexpr size_t kBatchesAtOnce = 1000;
+}  // namespace
 
 int64_t PartitionLog::end_of(const Segment& segment) const {
   auto next = segments_.upper_bound(segment.base_offset());
@@ -105,46 +108,49 @@ Result<Buffer> PartitionLog::read_bytes(const rt::FileSlice& slice) {
 
 // ------------------------------------------------------------------------------------ by timestamp
 
-Result<std::optional<TimestampOffset>> TimestampSearch::run(size_t open_max_bytes) const {
+Result<std::optional<TimestampOffset>> TimestampSearch::run(size_t open_max_bytes,
+                                                            size_t max_batches) {
   std::optional<TimestampOffset> found;
-  OTTLA_ASSIGN(Buffer bytes, read_batch(*file, batch));
-  auto see = [&](int64_t offset, int64_t of_record) {
-    if (of_record < timestamp || offset < log_start_offset) return true;
-    found = TimestampOffset{of_record, offset, batch.leader_epoch};
-    return false;
-  };
-  OTTLA_TRY(each_timestamp({bytes, batch.magic}, see, open_max_bytes));
-  return found;
-}
-
-Result<std::optional<TimestampOffset>> PartitionLog::search_segment(
-    Segment& segment, uint64_t from, int64_t timestamp, int64_t first_offset,
-    std::optional<TimestampSearch>* left) {
-  std::optional<TimestampOffset> found;
-  OTTLA_ASSIGN(auto file, segment.file());
-  BatchScanner scanner(*file, from, segment.size());
-  while (!found) {
+  BatchScanner scanner(*file, from, end);
+  for (size_t looked = 0; !found; ++looked) {
+    from = scanner.position();
+    if (looked == max_batches)
+      return fail(Errc::too_large, fmt::format("{} has more batches to look at", file->path()));
     OTTLA_ASSIGN(auto batch, scanner.next());
     if (!batch) return found;
-    bool candidate = batch->max_timestamp >= timestamp && batch->last_offset >= first_offset;
-    if (!candidate) continue;
-    batch->header = {};
-    TimestampSearch search{file, *batch, timestamp, first_offset};
-    auto looked = search.run(left ? kOpenAtOnceBytes : kMaxOpenedBatchBytes);
-    if (!looked && looked.error().code == Errc::too_large && left) *left = std::move(search);
-    if (!looked) return std::unexpected(std::move(looked.error()));
-    found = *looked;
+    if (batch->max_timestamp < timestamp || batch->last_offset < log_start_offset) continue;
+    OTTLA_ASSIGN(Buffer bytes, read_batch(*file, *batch));
+    auto see = [&](int64_t offset, int64_t of_record) {
+      if (of_record < timestamp || offset < log_start_offset) return true;
+      found = TimestampOffset{of_record, offset, batch->leader_epoch};
+      return false;
+    };
+    OTTLA_TRY(each_timestamp({bytes, batch->magic}, see, open_max_bytes));
   }
   return found;
 }
 
+Result<std::optional<TimestampOffset>> PartitionLog::search_segment(
+    Segment& segment, uint64_t from, int64_t timestamp, int64_t first_offset, int64_t next_offset,
+    std::optional<TimestampSearch>* left) {
+  OTTLA_ASSIGN(auto file, segment.file());
+  TimestampSearch search{file, from, segment.size(), timestamp, first_offset, next_offset};
+  if (!left) return search.run(kMaxOpenedBatchBytes);
+  auto found = search.run(kOpenAtOnceBytes, kBatchesAtOnce);
+  if (!found && found.error().code == Errc::too_large) *left = std::move(search);
+  return found;
+}
+
 Result<std::optional<TimestampOffset>> PartitionLog::offset_for_timestamp(
-    int64_t timestamp, std::optional<TimestampSearch>* left) {
-  for (auto& [base, segment] : segments_) {
-    OTTLA_ASSIGN(int64_t newest, segment->max_timestamp());
-    if (newest < timestamp || end_of(*segment) <= log_start_offset_) continue;
-    OTTLA_ASSIGN(uint64_t from, segment->position_for_timestamp(timestamp));
-    OTTLA_ASSIGN(auto found, search_segment(*segment, from, timestamp, log_start_offset_, left));
+    int64_t timestamp, std::optional<TimestampSearch>* left, int64_t from_offset) {
+  for (auto at = segments_.lower_bound(from_offset); at != segments_.end(); ++at) {
+    Segment& segment = *at->second;
+    OTTLA_ASSIGN(int64_t newest, segment.max_timestamp());
+    int64_t end = end_of(segment);
+    if (newest < timestamp || end <= log_start_offset_) continue;
+    OTTLA_ASSIGN(uint64_t from, segment.position_for_timestamp(timestamp));
+    OTTLA_ASSIGN(auto found,
+                 search_segment(segment, from, timestamp, log_start_offset_, end, left));
     if (found) return found;
   }
   return std::optional<TimestampOffset>();
@@ -166,7 +172,7 @@ Result<std::optional<TimestampOffset>> PartitionLog::offset_of_max_timestamp(
   OTTLA_ASSIGN(uint64_t from, best->position_of(offset));
   // Also where DeleteRecords has removed it, as Kafka does: to look for another would mean to read
   // what is left of the segment.
-  return search_segment(*best, from, newest, 0, left);
+  return search_segment(*best, from, newest, 0, INT64_MAX, left);
 }
 
 std::vector<int64_t> PartitionLog::legacy_offsets_before(int64_t timestamp, int32_t max_count) {
