@@ -1,4 +1,5 @@
-// Appending: one call for all partitions of a produce request, so that what waits is woken once.
+// Appending: one call for all partitions of a produce request, so that what waits is woken once, or
+// after each turn of the loop that a request of very many takes.
 // Compressed sets are opened as they come while the request's budget lasts; what opens to more is
 // left, validated on the opening lane, and appended before the request is answered.
 #include <algorithm>
@@ -13,6 +14,9 @@ using kmsg::ErrorCode;
 
 namespace {
 constexpr log::Room kLog{"broker.partition"};
+// What one request may append in a turn of the loop: so many sets, no more begun after so long.
+constexpr size_t kTurnAppends = 100;
+constexpr int64_t kTurnNs = 1'000'000;
 
 // Is it a batch of a transaction that is not open here? None can be known to a coordinator, and the
 // stable offset would wait for its end for ever.
@@ -51,8 +55,11 @@ struct ReplicaManager::AppendCall {
   Fn<bool()> is_wanted;
   std::vector<AppendOutcome> outcomes;
   std::vector<Wait> waits;
+  size_t next = 0;  // of the targets
+  size_t told = 0;  // of those whose readers were
+  size_t open_budget = kOpenAtOnceBytes;
   std::deque<Unopened> unopened;
-  bool was_opening = false;
+  bool took_turns = false;  // others came between its partitions
 
   bool waits_for_disk() const {
     return std::any_of(waits.begin(), waits.end(), [](const Wait& w) { return w.durable > 0; });
@@ -68,11 +75,13 @@ class ReplicaManager::DelayedProduce final : public DelayedOperation {
   DelayedProduce(ReplicaManager& replicas, AppendCall call)
       : replicas_(replicas), call_(std::move(call)), for_disk_(call_.waits_for_disk()) {}
 
-  bool try_complete(const TopicPartition& tp) override {
+  bool try_complete(const TopicPartition& tp) override { return try_those(&tp); }
+  // tp: nullptr for all.
+  bool try_those(const TopicPartition* tp) {
     bool all = true;
     for (size_t i = 0; i < call_.waits.size(); ++i) {
       AppendCall::Wait& wait = call_.waits[i];
-      if (!wait.is_over() && wait.tp == tp) settle(i);
+      if (!wait.is_over() && (tp == nullptr || wait.tp == *tp)) settle(i);
       all &= for_disk_ ? wait.durable == 0 : wait.is_over();
     }
     if (all) replicas_.answer_or_wait(std::move(call_));
@@ -184,13 +193,30 @@ void ReplicaManager::append(std::vector<AppendTarget> targets, int16_t acks, int
   AppendCall call{std::move(targets),  acks, timeout_ms, origin, std::move(done),
                   std::move(is_wanted)};
   call.outcomes.resize(call.targets.size());
-  size_t open_budget = kOpenAtOnceBytes;
-  for (size_t i = 0; i < call.targets.size(); ++i)
-    append_one(call, i, origin == Origin::client ? &open_budget : nullptr, nullptr);
-  if (call.unopened.empty()) return finish_append(std::move(call));
-  call.was_opening = true;
-  for (const AppendTarget& target : call.targets) fetch_.check(target.tp);
-  open_next(std::make_shared<AppendCall>(std::move(call)));
+  if (append_some(call) && call.unopened.empty()) return finish_append(std::move(call));
+  call.took_turns = true;
+  go_on(std::make_shared<AppendCall>(std::move(call)));
+}
+
+// As many as one turn of the loop has time for. True: all of them were.
+bool ReplicaManager::append_some(AppendCall& call) {
+  size_t* open_budget = call.origin == Origin::client ? &call.open_budget : nullptr;
+  Instant began = world_.loop.now();
+  for (size_t done = 0; call.next < call.targets.size(); ++done) {
+    if (done == kTurnAppends || world_.loop.now() - began > kTurnNs) return false;
+    append_one(call, call.next++, open_budget, nullptr);
+  }
+  return true;
+}
+
+void ReplicaManager::go_on(std::shared_ptr<AppendCall> call) {
+  for (; call->told < call->next; ++call->told) fetch_.check(call->targets[call->told].tp);
+  if (call->next == call->targets.size()) return open_next(call);
+  world_.loop.post([this, alive = std::weak_ptr<int>(alive_), call] {
+    if (alive.expired() || !call->is_wanted()) return;
+    append_some(*call);
+    go_on(call);
+  });
 }
 
 // One set of the request at a time, so that requests with one do not wait for one with many.
@@ -213,9 +239,10 @@ void ReplicaManager::open_next(std::shared_ptr<AppendCall> call) {
 
 void ReplicaManager::finish_append(AppendCall call) {
   std::vector<AppendTarget> targets = std::move(call.targets);
+  size_t told = call.told;
   answer_or_wait(std::move(call));
   // The producer's answer is queued before what the new records wake.
-  for (const AppendTarget& target : targets) fetch_.check(target.tp);
+  for (; told < targets.size(); ++told) fetch_.check(targets[told].tp);
 }
 
 void ReplicaManager::answer_or_wait(AppendCall call) {
@@ -225,11 +252,11 @@ void ReplicaManager::answer_or_wait(AppendCall call) {
   if (watch.empty()) return call.done(std::move(call.outcomes));
   std::optional<Instant> deadline;
   if (!call.waits_for_disk()) deadline = after_ms(world_.loop.now(), std::max(call.timeout_ms, 0));
-  bool was_opening = call.was_opening;
-  produce_.park(std::make_unique<DelayedProduce>(*this, std::move(call)), watch, deadline);
-  // What was appended before others were opened may have all it waits for.
-  if (was_opening)
-    for (const TopicPartition& tp : watch) produce_.check(tp);
+  // What was appended before others came in between may have all it waits for by now.
+  bool took_turns = std::exchange(call.took_turns, false);
+  auto waiting = std::make_unique<DelayedProduce>(*this, std::move(call));
+  if (took_turns && waiting->try_those(nullptr)) return;
+  produce_.park(std::move(waiting), watch, deadline);
 }
 
 void ReplicaManager::on_durable(const TopicPartition& tp) {

@@ -138,6 +138,31 @@ TEST_CASE("a partition that goes while its set is opened answers that, and a bro
   CHECK(second.empty());
 }
 
+TEST_CASE("a request of very many sets takes several turns, in their order") {
+  Host host;
+  host.config.flush_messages = 1;
+  host.know(1);
+  host.lead(0);
+  constexpr size_t kSets = 1000;
+  std::vector<Buffer> sets;
+  std::vector<std::pair<int32_t, Buffer*>> asked;
+  for (size_t i = 0; i < kSets; ++i) sets.push_back(batch_of_zeros(10));
+  for (Buffer& set : sets) asked.emplace_back(0, &set);
+  std::vector<AppendOutcome> outcomes;
+  host.append_sets(asked, outcomes);
+  int64_t first = host.logs->find({"t", 0})->leo();
+  CHECK(first > 0);
+  CHECK(first < static_cast<int64_t>(kSets));
+  host.fetch({host.target(0, 0)}, host.wait_for(1, 60'000));
+  REQUIRE(host.simulator.run_until([&] { return !outcomes.empty(); }, 1'000'000'000));
+  CHECK(host.read_answers == 1);
+  REQUIRE(outcomes.size() == kSets);
+  for (size_t i = 0; i < kSets; ++i) {
+    CHECK(outcomes[i].error == ErrorCode::none);
+    CHECK(outcomes[i].base_offset == static_cast<int64_t>(i));
+  }
+}
+
 TEST_CASE("a set that nobody waits for any more is not opened") {
   Host host;
   host.know(3);

@@ -164,6 +164,8 @@ class ReplicaManager {
   class DelayedProduce;
   void append_one(AppendCall& call, size_t i, size_t* open_budget, Validated* validated);
   void note_appended(AppendCall& call, size_t i, Partition& partition, Appended appended);
+  bool append_some(AppendCall& call);
+  void go_on(std::shared_ptr<AppendCall> call);
   void open_next(std::shared_ptr<AppendCall> call);
   void finish_append(AppendCall call);
   void answer_or_wait(AppendCall call);
