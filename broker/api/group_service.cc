@@ -16,7 +16,10 @@ using kmsg::ErrorCode;
 namespace {
 
 constexpr log::Room kLog{"broker.group"};
-constexpr size_t kDefaultLoadBytes = 5u << 20;
+// What a turn of the loop takes of the log of a partition that is loaded, or of its groups:
+// offsets.load.buffer.size may be less, and a batch more.
+constexpr size_t kTurnBytes = 32 << 10;
+constexpr size_t kTurnGroups = 300;
 
 GroupConfig group_config(const BrokerConfig& config) {
   GroupConfig group;
@@ -56,8 +59,8 @@ struct GroupService::Impl {
         store(store_in),
         commit_timeout_ms(config.offsets_commit_timeout_ms),
         load_bytes(config.offsets_load_buffer_size > 0
-                       ? static_cast<size_t>(config.offsets_load_buffer_size)
-                       : kDefaultLoadBytes),
+                       ? std::min<size_t>(config.offsets_load_buffer_size, kTurnBytes)
+                       : kTurnBytes),
         core(group_config(config), hooks(), config.offsets_topic_num_partitions) {
     timer = world.loop.make_timer([this] { on_timer(); });
   }
@@ -137,9 +140,20 @@ struct GroupService::Impl {
       });
       return;
     }
-    loading.erase(current);
+    finish_load(partition, epoch);
+  }
+
+  void finish_load(int32_t partition, int32_t epoch) {
+    auto current = loading.find(partition);
+    if (current == loading.end() || current->second != epoch) return;
     GroupEffects effects;
-    core.finish_load(partition, clock(), effects);
+    bool is_finished = core.finish_load(partition, clock(), effects, kTurnGroups);
+    if (is_finished)
+      loading.erase(current);
+    else
+      world.loop.post([this, alive = std::weak_ptr<int>(alive_token), partition, epoch] {
+        if (!alive.expired()) finish_load(partition, epoch);
+      });
     apply(std::move(effects));
     if (auto next = core.next_deadline()) arm(*next);
   }
@@ -299,6 +313,10 @@ void GroupService::on_partitions_deleted(
   GroupEffects effects;
   impl_->core.on_partitions_deleted(partitions, impl_->clock(), effects);
   impl_->apply(std::move(effects));
+}
+void GroupService::complete_txn(int64_t producer_id, const std::vector<int32_t>& partitions,
+                                bool commit) {
+  impl_->core.complete_txn(producer_id, partitions, commit);
 }
 void GroupService::handle(RequestPtr request) { impl_->handle(std::move(request)); }
 

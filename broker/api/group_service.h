@@ -50,6 +50,9 @@ class GroupService {
   void on_resigned(int32_t partition, std::optional<int32_t> leader_epoch);
   void on_partitions_deleted(const std::vector<std::pair<std::string, int32_t>>& partitions);
 
+  // A transaction's marker was written to these partitions.
+  void complete_txn(int64_t producer_id, const std::vector<int32_t>& partitions, bool commit);
+
   void handle(RequestPtr request);
   // What a commit of a transaction is answered that no coordinator knows.
   kmsg::ErrorCode refuse_txn_offset_commit(const std::string& group_id);

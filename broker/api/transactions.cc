@@ -1,8 +1,8 @@
 // The requests of transactions, as a broker answers them that holds no transactional id: the
 // coordinator's half is not built, InitProducerId refuses every id, so no id is known here, and
 // Kafka's own answer for an unknown one is the true answer. Markers are written to the log as
-// asked. Source: KIP-98, KIP-664 (describing), KIP-890 (batches of AddPartitionsToTxn), KIP-994
-// (listing).
+// asked, and the group coordinator hears of those in its partitions. Source: KIP-98, KIP-664
+// (describing), KIP-890 (batches of AddPartitionsToTxn), KIP-994 (listing).
 #include <array>
 #include <memory>
 #include <set>
@@ -43,7 +43,7 @@ std::vector<kmsg::AddPartitionsToTxnResponse::AddPartitionsToTxnTopicResult> ref
   for (const auto& topic : topics)
     for (int32_t index : topic.partitions)
       all_known &= !(from_client && is_internal_topic(topic.name)) &&
-                    context.metadata().partition(topic.name, index) != nullptr;
+                   context.metadata().partition(topic.name, index) != nullptr;
   std::vector<kmsg::AddPartitionsToTxnResponse::AddPartitionsToTxnTopicResult> out;
   for (const auto& topic : topics) {
     auto& result = out.emplace_back();
@@ -64,10 +64,15 @@ std::vector<kmsg::AddPartitionsToTxnResponse::AddPartitionsToTxnTopicResult> ref
   return out;
 }
 
+// Markers of a request in one turn of the loop.
+constexpr size_t kTurnMarkers = 100;
+
 // One WriteTxnMarkers on its way: an append for each marker, the answer when all are acknowledged.
 struct MarkerJob {
   RequestPtr request;
+  kmsg::WriteTxnMarkersRequest asked;
   kmsg::WriteTxnMarkersResponse response;
+  size_t next = 0;  // of the markers
   size_t waiting = 0;
 
   void done_one() {
@@ -77,7 +82,7 @@ struct MarkerJob {
     request->reply(response);
   }
   // No batch can be made for such a producer: everything fails, what was written before stays.
-  void fail(const kmsg::WriteTxnMarkersRequest& asked) {
+  void fail() {
     response.markers.clear();
     for (const auto& marker : asked.markers) {
       auto& result = response.markers.emplace_back();
@@ -119,7 +124,7 @@ void append_marker(ApiContext& context, const std::shared_ptr<MarkerJob>& job, s
   std::vector<Buffer> copies;  // the log writes each partition's offsets into its own
   std::vector<AppendTarget> targets;
   std::vector<std::pair<size_t, size_t>> places;  // of the targets in the answer: topic, partition
-  std::set<TopicPartition> seen;  // one that stands there twice gets one marker
+  std::set<TopicPartition> seen;                  // one that stands there twice gets one marker
   for (const auto& topic : marker.topics) {
     if (topic.partition_indexes.empty()) continue;
     auto& answer = result.topics.emplace_back();
@@ -142,12 +147,34 @@ void append_marker(ApiContext& context, const std::shared_ptr<MarkerJob>& job, s
   ++job->waiting;
   context.replicas.append(
       std::move(targets), -1, context.config.request_timeout_ms, Origin::coordinator,
-      [job, index, places = std::move(places)](std::vector<AppendOutcome> outcomes) {
+      [&context, job, index, places = std::move(places)](std::vector<AppendOutcome> outcomes) {
         auto& topics = job->response.markers[index].topics;
-        for (size_t i = 0; i < outcomes.size(); ++i)
-          topics[places[i].first].partitions[places[i].second].error_code = outcomes[i].error;
+        std::vector<int32_t> of_offsets;
+        for (size_t i = 0; i < outcomes.size(); ++i) {
+          auto& topic = topics[places[i].first];
+          auto& entry = topic.partitions[places[i].second];
+          entry.error_code = outcomes[i].error;
+          if (outcomes[i].error == ErrorCode::none && topic.name == kOffsetsTopic)
+            of_offsets.push_back(entry.partition_index);
+        }
+        const auto& marker = job->asked.markers[index];
+        if (!of_offsets.empty())
+          context.groups.complete_txn(marker.producer_id, of_offsets, marker.transaction_result);
         job->done_one();
       });
+}
+
+void append_markers(ApiContext& context, const std::shared_ptr<MarkerJob>& job) {
+  for (size_t done = 0; job->next < job->asked.markers.size(); ++done) {
+    if (done == kTurnMarkers)
+      return context.world.loop.post([&context, job, alive = std::weak_ptr<int>(context.alive)] {
+        if (!alive.expired()) append_markers(context, job);
+      });
+    const auto& marker = job->asked.markers[job->next];
+    if (has_no_producer(context, marker)) return job->fail();
+    append_marker(context, job, job->next++, marker);
+  }
+  job->done_one();
 }
 
 }  // namespace
@@ -157,9 +184,8 @@ void handle_add_partitions_to_txn(ApiContext& context, RequestPtr request) {
   if (!decode(*request, asked)) return;
   kmsg::AddPartitionsToTxnResponse response;
   if (request->version() < 4) {
-    response.results_by_topic_v3_and_below =
-        refuse_partitions(context, asked.v3_and_below_transactional_id, asked.v3_and_below_topics,
-                          true);
+    response.results_by_topic_v3_and_below = refuse_partitions(
+        context, asked.v3_and_below_transactional_id, asked.v3_and_below_topics, true);
   } else {
     for (const auto& transaction : asked.transactions) {
       auto& result = response.results_by_transaction.emplace_back();
@@ -210,16 +236,11 @@ void handle_txn_offset_commit(ApiContext& context, RequestPtr request) {
 }
 
 void handle_write_txn_markers(ApiContext& context, RequestPtr request) {
-  kmsg::WriteTxnMarkersRequest asked;
-  if (!decode(*request, asked)) return;
   auto job = std::make_shared<MarkerJob>();
+  if (!decode(*request, job->asked)) return;
   job->request = std::move(request);
   job->waiting = 1;  // until all appends have been asked for
-  for (size_t i = 0; i < asked.markers.size(); ++i) {
-    if (has_no_producer(context, asked.markers[i])) return job->fail(asked);
-    append_marker(context, job, i, asked.markers[i]);
-  }
-  job->done_one();
+  append_markers(context, job);
 }
 
 void handle_describe_transactions(ApiContext&, RequestPtr request) {

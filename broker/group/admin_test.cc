@@ -460,4 +460,47 @@ TEST_CASE("a log with transactions and records of later versions is replayed") {
   CHECK(scene.core->find("g") == nullptr);
 }
 
+TEST_CASE("groups of a loaded log are taken over a few at a time, while markers come") {
+  Scene scene;
+  int32_t partition = scene.core->partition_for("g");
+  std::vector<std::string> names;
+  for (int i = 0; names.size() < 4; ++i) {
+    std::string name = "g" + std::to_string(i);
+    if (scene.core->partition_for(name) == partition) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  std::string member = scene.member_of(names[0]);
+  scene.commit_of(names[0], "abc", 1, member, 1);
+  for (size_t i = 1; i < names.size(); ++i) scene.commit_of(names[i], "abc", 1);
+  REQUIRE(scene.commit_in_txn(names[1], 5, 50) == ErrorCode::none);
+  REQUIRE(scene.commit_in_txn(names[3], 5, 51) == ErrorCode::none);
+  REQUIRE(scene.commit_in_txn(names[3], 6, 60) == ErrorCode::none);
+  for (bool unloaded_between : {true, false}) {
+    scene.restart(false);
+    scene.read_log(partition, 1);
+    CHECK_FALSE(scene.take_over(partition, 2));
+    CHECK_FALSE(scene.core->is_loaded(partition));
+    CHECK(scene.describe(names[0]).error_code == ErrorCode::coordinator_load_in_progress);
+    scene.core->check_invariants();
+    if (!unloaded_between) break;
+    GroupEffects gone;
+    scene.core->unload(partition, 2, gone);
+    CHECK(scene.core->find(names[0]) == nullptr);
+    scene.core->check_invariants();
+  }
+  // Of one group that was taken over and one that was not.
+  scene.core->complete_txn(5, {partition}, true);
+  while (!scene.take_over(partition, 1)) scene.core->check_invariants();
+  scene.core->check_invariants();
+  CHECK(scene.describe(names[0]).group_state == "Stable");
+  auto offset_of = [&](size_t i) { return scene.offsets(names[i]).at("abc-0"); };
+  CHECK(offset_of(0) == 1);
+  CHECK(offset_of(1) == 50);
+  CHECK(offset_of(2) == 1);
+  CHECK(offset_of(3) == 51);
+  scene.core->complete_txn(6, {partition}, true);
+  CHECK(offset_of(3) == 60);
+  CHECK(scene.notes.back().find("4 groups loaded") != std::string::npos);
+}
+
 }  // namespace ottla::broker

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "broker/group/internal.h"
-#include "proto/kafka/java_string.h"
 #include "common/base/check.h"
+#include "proto/kafka/java_string.h"
 
 namespace ottla::broker {
 
@@ -294,7 +294,8 @@ std::string GroupCoordinator::describe() const {
 void GroupCoordinator::check_invariants() const {
   for (const auto& [group_id, group] : groups_) {
     OTTLA_CHECK(group->id == group_id && !group->is(GroupState::dead), group->describe());
-    OTTLA_CHECK(owned_.contains(partition_for(group_id)), group->describe());
+    int32_t partition = partition_for(group_id);
+    OTTLA_CHECK(owned_.contains(partition) || loading_.contains(partition), group->describe());
     group->check_invariants();
   }
   for (const auto& [partition, loading] : loading_)

@@ -36,6 +36,8 @@
 
 namespace ottla::broker {
 
+struct ParsedGroup;
+
 constexpr std::string_view kGroupMetadataTopic = "__consumer_offsets";
 
 // abs(String.hashCode(group_id)) % partition_count, over UTF-16 code units, as every Kafka does.
@@ -54,11 +56,13 @@ class GroupCoordinator {
   // -- Leadership of a partition of __consumer_offsets -------------------------------------------
   // Became leader in `epoch`: false if an equal or newer epoch is loaded or loading (nothing to
   // do). Then the shell reads the log from its start and calls replay() for every record that is
-  // not of a control batch, replay_marker() for every control batch, and finish_load() at the end.
+  // not of a control batch, replay_marker() for every control batch, and finish_load() at the end,
+  // until that is true: each call takes over so many groups.
   bool begin_load(int32_t partition, int32_t epoch);
   void replay(int32_t partition, const LoadedRecord& record);
   void replay_marker(int32_t partition, int64_t producer_id, bool commit);
-  void finish_load(int32_t partition, const GroupClock& clock, GroupEffects& effects);
+  bool finish_load(int32_t partition, const GroupClock& clock, GroupEffects& effects,
+                   size_t max_groups = SIZE_MAX);
   // No longer leader (epoch: the new one if known), or the partition is deleted. Parked joins and
   // syncs are answered NOT_COORDINATOR.
   void unload(int32_t partition, std::optional<int32_t> epoch, GroupEffects& effects);
@@ -134,6 +138,8 @@ class GroupCoordinator {
   Group* find_mutable(std::string_view group_id);
   Group* find_incarnation(std::string_view group_id, uint64_t incarnation);
   Group& create_group(std::string_view group_id, const GroupClock& clock);
+  void restore_group(Step& step, Group& group, const ParsedGroup& parsed);
+  void own(int32_t partition, Loading& loading, Step& step);
   void forget(const Group& group);
 
   // join.cc: a JoinGroup request and what it makes of its member

@@ -3,7 +3,6 @@
 #include <set>
 
 #include "broker/group/internal.h"
-#include "common/base/check.h"
 #include "common/wire/repeats.h"
 
 namespace ottla::broker {
@@ -25,19 +24,19 @@ void GroupCoordinator::replay(int32_t partition, const LoadedRecord& record) {
   Loading& loading = *at->second;
   ParsedRecord parsed = parse_group_record(record.key, record.value);
   if (auto* offset = std::get_if<ParsedOffset>(&parsed)) {
-    Loading::GroupTopicPartition key{std::move(offset->group_id), std::move(offset->partition)};
-    auto& target =
-        record.is_transactional ? loading.pending_txn[record.producer_id] : loading.offsets;
+    if (partition_for(offset->group_id) != partition) return;
+    auto& target = record.is_transactional
+                       ? loading.pending_txn[record.producer_id][std::move(offset->group_id)]
+                       : loading.groups[std::move(offset->group_id)].offsets;
     if (offset->value)
-      target[std::move(key)] = {std::move(*offset->value), record.batch_base_offset};
+      target[std::move(offset->partition)] = {std::move(*offset->value), record.batch_base_offset};
     else
-      target.erase(key);
+      target.erase(offset->partition);
   } else if (auto* group = std::get_if<ParsedGroup>(&parsed)) {
-    std::string group_id = group->group_id;
-    if (group->value)
-      loading.groups[group_id] = std::move(*group);
-    else
-      loading.groups.erase(group_id);
+    if (partition_for(group->group_id) != partition) return;
+    auto& stored = loading.groups[group->group_id].record;
+    stored.reset();
+    if (group->value) stored = std::move(*group);
   } else {
     ++loading.unknown[std::get<UnknownRecord>(parsed).reason];
   }
@@ -49,9 +48,15 @@ void GroupCoordinator::replay_marker(int32_t partition, int64_t producer_id, boo
   Loading& loading = *at->second;
   auto txn = loading.pending_txn.find(producer_id);
   if (txn == loading.pending_txn.end()) return;
-  if (commit) {
-    for (auto& [key, logged] : txn->second) {
-      auto [known, is_new] = loading.offsets.try_emplace(key, logged);
+  for (auto& [group_id, offsets] : txn->second) {
+    if (!commit) break;
+    Group* handed_over = find_mutable(group_id);
+    for (auto& [key, logged] : offsets) {
+      if (handed_over != nullptr) {
+        handed_over->offsets.restore(key, std::move(logged));
+        continue;
+      }
+      auto [known, is_new] = loading.groups[group_id].offsets.try_emplace(key, logged);
       if (!is_new && known->second.log_offset < logged.log_offset) known->second = logged;
     }
   }
@@ -82,61 +87,66 @@ void restore_members(Group& group, const ParsedGroup& parsed) {
 
 }  // namespace
 
-void GroupCoordinator::finish_load(int32_t partition, const GroupClock& clock,
-                                   GroupEffects& effects) {
+// With the members' sessions: whoever is still there says so within a timeout from now.
+void GroupCoordinator::restore_group(Step& step, Group& group, const ParsedGroup& parsed) {
+  const kmsg::GroupMetadataValue& value = *parsed.value;
+  group.generation = value.generation;
+  if (!value.protocol_type.empty()) group.protocol_type = value.protocol_type;
+  restore_members(group, parsed);
+  if (!group.members().empty()) {
+    group.protocol_name = value.protocol.value_or("");
+    if (value.leader && group.has(*value.leader)) group.leader_id = value.leader;
+    group.become(GroupState::stable, step.clock.wall_ms);
+  }
+  group.state_timestamp_ms = parsed.version >= 2 ? value.current_state_timestamp : -1;
+  group.refresh_subscriptions();
+  for (const auto& [member_id, unused] : group.members())
+    arm_session(step, group, *group.find(member_id));
+  if (group.members().size() > static_cast<size_t>(config_.max_size))
+    prepare_rebalance(step, group, "loaded with more members than group.max.size");
+}
+
+bool GroupCoordinator::finish_load(int32_t partition, const GroupClock& clock,
+                                   GroupEffects& effects, size_t max_groups) {
   Step step{clock, effects};
   auto at = loading_.find(partition);
-  if (at == loading_.end()) return;
-  std::unique_ptr<Loading> loading = std::move(at->second);
-  loading_.erase(at);
-  owned_.insert(partition);
-  for (const auto& [reason, count] : loading->unknown)
-    effects.notes.push_back(fmt::format("{}-{}: {} records of an unknown kind ignored ({})",
-                                        kGroupMetadataTopic, partition, count, reason));
-
-  auto is_ours = [&](const std::string& group_id) { return partition_for(group_id) == partition; };
-  for (const auto& [group_id, parsed] : loading->groups) {
-    if (!is_ours(group_id)) continue;
-    const kmsg::GroupMetadataValue& value = *parsed.value;
-    Group& group = create_group(group_id, clock);
-    group.generation = value.generation;
-    if (!value.protocol_type.empty()) group.protocol_type = value.protocol_type;
-    restore_members(group, parsed);
-    bool has_members = !group.members().empty();
-    if (has_members) {
-      group.protocol_name = value.protocol.value_or("");
-      if (value.leader && group.has(*value.leader)) group.leader_id = value.leader;
-      group.become(GroupState::stable, clock.wall_ms);
-    }
-    group.state_timestamp_ms = parsed.version >= 2 ? value.current_state_timestamp : -1;
-    group.refresh_subscriptions();
+  if (at == loading_.end()) return true;
+  Loading& loading = *at->second;
+  for (size_t done = 0; done < max_groups && !loading.groups.empty(); ++done) {
+    auto one = loading.groups.extract(loading.groups.begin());
+    auto& [record, offsets] = one.mapped();
+    if (!record && offsets.empty()) continue;  // all of it was deleted
+    Group& group = create_group(one.key(), clock);
+    group.offsets.restore(std::move(offsets));
+    if (record) restore_group(step, group, *record);
+    ++loading.handed_over;
   }
-  auto group_of = [&](const std::string& group_id) -> Group& {
-    Group* known = find_mutable(group_id);
-    return known != nullptr ? *known : create_group(group_id, clock);
-  };
-  for (auto& [key, logged] : loading->offsets)
-    if (is_ours(key.first)) group_of(key.first).offsets.restore(key.second, std::move(logged));
-  for (auto& [producer_id, offsets] : loading->pending_txn) {
-    for (auto& [key, logged] : offsets) {
-      if (!is_ours(key.first)) continue;
-      group_of(key.first).offsets.restore_txn(producer_id, key.second, std::move(logged));
-      groups_of_producer_[producer_id].insert(key.first);
-    }
+  if (loading.groups.empty()) {
+    own(partition, loading, step);
+    loading_.erase(at);
   }
-  size_t group_count = 0;
-  for (const auto& [group_id, group] : groups_) {
-    if (!is_ours(group_id)) continue;
-    ++group_count;
-    // Whoever is still there says so within a session timeout from now.
-    for (const auto& [member_id, unused] : group->members())
-      arm_session(step, *group, *group->find(member_id));
-    if (group->members().size() > static_cast<size_t>(config_.max_size))
-      prepare_rebalance(step, *group, "loaded with more members than group.max.size");
-  }
-  effects.notes.push_back(
-      fmt::format("{}-{}: {} groups loaded", kGroupMetadataTopic, partition, group_count));
   settle(step);
+  return owned_.contains(partition);
+}
+
+void GroupCoordinator::own(int32_t partition, Loading& loading, Step& step) {
+  for (auto& [producer_id, groups] : loading.pending_txn) {
+    for (auto& [group_id, offsets] : groups) {
+      if (offsets.empty()) continue;
+      Group* known = find_mutable(group_id);
+      if (known == nullptr) ++loading.handed_over;
+      Group& group = known != nullptr ? *known : create_group(group_id, step.clock);
+      for (auto& [key, logged] : offsets)
+        group.offsets.restore_txn(producer_id, key, std::move(logged));
+      groups_of_producer_[producer_id].insert(group_id);
+    }
+  }
+  owned_.insert(partition);
+  for (const auto& [reason, count] : loading.unknown)
+    step.effects.notes.push_back(fmt::format("{}-{}: {} records of an unknown kind ignored ({})",
+                                             kGroupMetadataTopic, partition, count, reason));
+  step.effects.notes.push_back(
+      fmt::format("{}-{}: {} groups loaded", kGroupMetadataTopic, partition, loading.handed_over));
 }
 
 void GroupCoordinator::unload(int32_t partition, std::optional<int32_t> epoch,
@@ -148,8 +158,8 @@ void GroupCoordinator::unload(int32_t partition, std::optional<int32_t> epoch,
   } else {
     epochs_.erase(partition);  // deleted: one of that name begins anew
   }
-  loading_.erase(partition);
-  if (owned_.erase(partition) == 0) return;
+  // Of one that is being loaded some groups may be here.
+  if (loading_.erase(partition) + owned_.erase(partition) == 0) return;
   GroupClock clock;  // nothing is armed, nothing is stored
   Step step{clock, effects};
   size_t group_count = 0;

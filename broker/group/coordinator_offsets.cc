@@ -3,9 +3,9 @@
 #include <set>
 
 #include "broker/group/internal.h"
+#include "common/base/check.h"
 #include "common/wire/repeats.h"
 #include "proto/kafka/java_string.h"
-#include "common/base/check.h"
 
 namespace ottla::broker {
 
@@ -58,10 +58,9 @@ CommittedOffset committed_of(const kmsg::OffsetCommitRequest& request, const aut
   if (context.api_version == 1 && partition.commit_timestamp != kUnset)
     committed.commit_timestamp_ms = partition.commit_timestamp;
   if (request.retention_time_ms != kUnset)
-    committed.expire_timestamp_ms =
-        request.retention_time_ms > INT64_MAX - context.clock.wall_ms
-            ? INT64_MAX
-            : context.clock.wall_ms + request.retention_time_ms;
+    committed.expire_timestamp_ms = request.retention_time_ms > INT64_MAX - context.clock.wall_ms
+                                        ? INT64_MAX
+                                        : context.clock.wall_ms + request.retention_time_ms;
   return committed;
 }
 CommittedOffset committed_of(const kmsg::TxnOffsetCommitRequest&, const auto& partition,
@@ -72,7 +71,7 @@ CommittedOffset committed_of(const kmsg::TxnOffsetCommitRequest&, const auto& pa
 // An entry in the answer for every partition asked, once each; of duplicates the last counts.
 template <class Request, class Response>
 std::map<GroupTopicPartition, Asked> lay_out(const Request& request, const GroupContext& context,
-                                        Response& response) {
+                                             Response& response) {
   std::map<GroupTopicPartition, Asked> asked;
   std::map<std::string_view, size_t> topics;
   for (const auto& topic : request.topics) {
@@ -144,7 +143,8 @@ void GroupCoordinator::commit(Step& step, ReplyTicket ticket, const Request& req
   pending.kind = is_txn ? PendingAppend::Kind::txn_commit : PendingAppend::Kind::commit;
   for (const GroupTopicPartition& partition : known) {
     CommittedOffset& committed = asked.at(partition).committed;
-    if (kmsg::utf16_length(committed.metadata) > static_cast<size_t>(config_.offset_metadata_max_bytes))
+    if (kmsg::utf16_length(committed.metadata) >
+        static_cast<size_t>(config_.offset_metadata_max_bytes))
       answer(partition, ErrorCode::offset_metadata_too_large);
     else
       pending.offsets.emplace_back(partition, std::move(committed));
@@ -279,6 +279,8 @@ void GroupCoordinator::forget_producer(int64_t producer_id, const std::string& g
 
 void GroupCoordinator::complete_txn(int64_t producer_id, const std::vector<int32_t>& partitions,
                                     bool commit) {
+  // What reads the log of one that is being loaded may be past the marker's place.
+  for (int32_t partition : partitions) replay_marker(partition, producer_id, commit);
   auto at = groups_of_producer_.find(producer_id);
   if (at == groups_of_producer_.end()) return;
   std::set<std::string> group_ids = at->second;
@@ -505,13 +507,17 @@ void GroupCoordinator::on_partitions_deleted(
     const std::vector<std::pair<std::string, int32_t>>& partitions, const GroupClock& clock,
     GroupEffects& effects) {
   Step step{clock, effects};
-  std::vector<std::string> group_ids;
-  for (const auto& [group_id, group] : groups_) group_ids.push_back(group_id);
-  for (const std::string& group_id : group_ids) {
-    Group& group = *find_mutable(group_id);
+  std::map<std::string, std::vector<int32_t>> deleted;
+  for (const auto& [topic, index] : partitions) deleted[topic].push_back(index);
+  for (auto at = groups_.begin(); at != groups_.end();) {
+    Group& group = *at->second;
+    ++at;  // append_tombstones() may erase this one
     std::vector<GroupTopicPartition> removed;
-    for (const GroupTopicPartition& partition : partitions)
-      if (group.offsets.remove(partition)) removed.push_back(partition);
+    for (const auto& [topic, indexes] : deleted) {
+      if (!group.offsets.knows(topic)) continue;
+      for (int32_t index : indexes)
+        if (group.offsets.remove({topic, index})) removed.emplace_back(topic, index);
+    }
     append_tombstones(step, group, removed);
   }
   settle(step);

@@ -39,12 +39,16 @@ struct GroupCoordinator::PendingAppend {
   int64_t producer_id = -1;
 };
 
+// A partition whose log is being read, and then, some groups at a time, handed over to groups_.
 struct GroupCoordinator::Loading {
-  using GroupTopicPartition = std::pair<std::string, GroupTopicPartition>;
-  std::map<GroupTopicPartition, GroupOffsets::Logged> offsets;
-  std::map<int64_t, std::map<GroupTopicPartition, GroupOffsets::Logged>> pending_txn;
-  std::map<std::string, ParsedGroup> groups;
+  struct OfGroup {
+    std::optional<ParsedGroup> record;
+    GroupOffsets::Offsets offsets;
+  };
+  std::map<std::string, OfGroup> groups;
+  std::map<int64_t, std::map<std::string, GroupOffsets::Offsets>> pending_txn;  // by producer
   std::map<std::string, uint64_t> unknown;  // reason -> how often
+  size_t handed_over = 0;
 };
 
 inline kmsg::JoinGroupResponse join_error(std::string member_id, kmsg::ErrorCode error) {

@@ -1,5 +1,7 @@
 #include "broker/group/offsets.h"
 
+#include <algorithm>
+
 #include "common/base/check.h"
 
 namespace ottla::broker {
@@ -50,6 +52,11 @@ void GroupOffsets::complete_txn(int64_t producer_id, bool commit) {
     for (const auto& [partition, logged] : txn->second)
       if (logged.log_offset >= 0) restore(partition, logged);
   pending_txn_.erase(txn);
+}
+
+void GroupOffsets::restore(Offsets offsets) {
+  OTTLA_DCHECK(empty());
+  committed_ = std::move(offsets);
 }
 
 void GroupOffsets::restore(const GroupTopicPartition& partition, Logged logged) {
@@ -104,6 +111,16 @@ bool GroupOffsets::has_pending(const GroupTopicPartition& partition) const {
   for (const auto& [producer_id, offsets] : pending_txn_)
     if (offsets.contains(partition)) return true;
   return false;
+}
+
+bool GroupOffsets::knows(const std::string& topic) const {
+  auto in = [&](const auto& offsets) {
+    auto at = offsets.lower_bound({topic, INT32_MIN});
+    return at != offsets.end() && at->first.first == topic;
+  };
+  return in(committed_) || in(pending_) ||
+         std::any_of(pending_txn_.begin(), pending_txn_.end(),
+                     [&](const auto& txn) { return in(txn.second); });
 }
 
 std::vector<int64_t> GroupOffsets::producers() const {

@@ -36,7 +36,8 @@ class GroupOffsets {
 
   // -- Commits of consumers -----------------------------------------------------------------------
   void prepare(const GroupTopicPartition& partition, const CommittedOffset& value);
-  void appended(const GroupTopicPartition& partition, const CommittedOffset& value, int64_t log_offset);
+  void appended(const GroupTopicPartition& partition, const CommittedOffset& value,
+                int64_t log_offset);
   void failed(const GroupTopicPartition& partition, const CommittedOffset& value);
 
   // -- Commits inside transactions
@@ -51,6 +52,7 @@ class GroupOffsets {
 
   // -- Loading
   // ---------------------------------------------------------------------------------------
+  void restore(Offsets offsets);  // all of a group's, before any other
   void restore(const GroupTopicPartition& partition, Logged logged);
   void restore_txn(int64_t producer_id, const GroupTopicPartition& partition, Logged logged);
 
@@ -64,6 +66,7 @@ class GroupOffsets {
 
   const CommittedOffset* find(const GroupTopicPartition& partition) const;
   bool has_pending(const GroupTopicPartition& partition) const;
+  bool knows(const std::string& topic) const;  // anything of it, committed or on its way
   const Offsets& committed() const { return committed_; }
   bool empty() const { return committed_.empty() && pending_.empty() && pending_txn_.empty(); }
   std::vector<int64_t> producers() const;

@@ -114,6 +114,10 @@ struct Driver {
   }
 
   void load_partition(int32_t partition, int32_t epoch) {
+    read_log(partition, epoch);
+    take_over(partition);
+  }
+  void read_log(int32_t partition, int32_t epoch) {
     REQUIRE(core->begin_load(partition, epoch));
     for (const Batch& batch : log[partition]) {
       for (const GroupRecord& record : batch.append.records) {
@@ -126,9 +130,13 @@ struct Driver {
         core->replay(partition, loaded);
       }
     }
+  }
+  // False: so many groups were, and there are more.
+  bool take_over(int32_t partition, size_t max_groups = SIZE_MAX) {
     GroupEffects effects;
-    core->finish_load(partition, clock, effects);
+    bool is_loaded = core->finish_load(partition, clock, effects, max_groups);
     pump(effects);
+    return is_loaded;
   }
 
   GroupContext context(int16_t version, std::string_view client_id = "client") const {
