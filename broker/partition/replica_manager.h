@@ -77,7 +77,7 @@ using ReadDone = Fn<void(std::vector<ReadOutcome>)>;
 
 struct ReplicaCounters {
   uint64_t messages_in = 0, bytes_in = 0, bytes_out = 0, bytes_rejected = 0;
-  uint64_t produce_partitions = 0, fetch_partitions = 0, failed_produce = 0, failed_fetch = 0;
+  uint64_t produce_partitions = 0, fetch_partitions = 0, failed_produce = 0;
   uint64_t produce_conversions = 0, fetch_conversions = 0;  // records written in another format
 };
 
