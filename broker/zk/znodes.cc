@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/zk/java_order.h"
+#include "common/wire/utf8.h"
 
 namespace ottla::broker {
 namespace {
@@ -17,9 +18,10 @@ using Json = nlohmann::json;
 
 constexpr size_t kMaxReplicas = 1 << 16;
 
+// What clients send need not be UTF-8, and what is stored must be: nobody could read it otherwise.
 void put_json_text(std::string& out, std::string_view text) {
   out += '"';
-  for (char c : text) {
+  for (char c : wire::to_utf8(text)) {
     switch (c) {
       case '"':
         out += "\\\"";
@@ -82,9 +84,9 @@ std::unexpected<Error> bad(std::string_view what, std::string_view json) {
                                          json.substr(0, std::min<size_t>(json.size(), 200))));
 }
 
-// An object, or nothing.
+// An object, or nothing. One bad byte in a value is no reason to lose the rest.
 std::optional<Json> parse_object(std::string_view text) {
-  Json json = Json::parse(text.begin(), text.end(), nullptr, false);
+  Json json = Json::parse(wire::to_utf8(text), nullptr, false);
   if (json.is_discarded() || !json.is_object()) return std::nullopt;
   return json;
 }

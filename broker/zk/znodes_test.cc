@@ -48,6 +48,20 @@ TEST_CASE("older registrations are read") {
     CHECK_FALSE(decode_broker(7, text));
 }
 
+TEST_CASE("text that is no UTF-8 is stored and read with U+FFFD in its place") {
+  ConfigMap given = {{"log.retention.ms", "-1"}, {"my.key", "a\xff\xfez"}, {"k\xc3", "\xc3\xa4"}};
+  ConfigMap stored = {{"log.retention.ms", "-1"},
+                      {"my.key", "a\xef\xbf\xbd\xef\xbf\xbdz"},
+                      {"k\xef\xbf\xbd", "\xc3\xa4"}};
+  auto back = decode_config(encode_config(given));
+  REQUIRE(back);
+  CHECK(*back == stored);
+  // One that an earlier release stored as it came.
+  auto raw = decode_config("{\"version\":1,\"config\":{\"a\":\"\xff\",\"b\":\"1\"}}");
+  REQUIRE(raw);
+  CHECK(*raw == ConfigMap{{"a", "\xef\xbf\xbd"}, {"b", "1"}});
+}
+
 TEST_CASE("names that no znode can have are refused in ZooKeeper's words") {
   CHECK(path_fault("/config/topics/t").empty());
   CHECK(path_fault("/config/topics/a.b").empty());

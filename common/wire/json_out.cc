@@ -5,32 +5,9 @@
 #include <fmt/core.h>
 
 #include "common/base/bytes.h"
+#include "common/wire/utf8.h"
 
 namespace ottla::wire {
-namespace {
-
-// Length of the well-formed UTF-8 sequence at the front, 0 when there is none.
-size_t sequence_length(std::string_view text) {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char lead = byte(0);
-  size_t length = lead < 0x80   ? 1
-                  : lead < 0xc2 ? 0
-                  : lead < 0xe0 ? 2
-                  : lead < 0xf0 ? 3
-                  : lead < 0xf5 ? 4
-                                : 0;
-  if (length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  if (length == 3 && lead == 0xe0 && byte(1) < 0xa0) return 0;
-  if (length == 3 && lead == 0xed && byte(1) > 0x9f) return 0;  // surrogates
-  if (length == 4 && lead == 0xf0 && byte(1) < 0x90) return 0;
-  if (length == 4 && lead == 0xf4 && byte(1) > 0x8f) return 0;
-  return length;
-}
-
-}  // namespace
-
 std::string to_base64(std::string_view raw) {
   static constexpr char kDigits[] =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -84,7 +61,7 @@ void JsonOut::bytes(const std::string& raw) {
 void JsonOut::text(std::string_view utf8) {
   text_ += '"';
   while (!utf8.empty()) {
-    size_t length = sequence_length(utf8);
+    size_t length = utf8_length(utf8);
     auto byte = static_cast<unsigned char>(utf8[0]);
     if (length == 0) {
       text_ += "\xef\xbf\xbd";
