@@ -89,6 +89,10 @@ TEST_CASE("topic configs are refused in Kafka's words") {
   BrokerConfig broker = default_broker_config();
   CHECK(topic_config_fault(broker, {{"retention.ms", "x"}}) ==
         "Invalid value x for configuration retention.ms: Not a number of type LONG");
+  CHECK(topic_config_fault(broker, {{"retention.ms", "+1000"}}).empty());
+  CHECK(make_topic_config(broker, {{"retention.ms", "+1000"}}).retention_ms == 1000);
+  CHECK_FALSE(topic_config_fault(broker, {{"retention.ms", "+-1"}}).empty());
+  CHECK_FALSE(topic_config_fault(broker, {{"retention.ms", "++1"}}).empty());
   CHECK(topic_config_fault(broker, {{"no.such", "x"}}) == "Unknown topic config name: no.such");
   CHECK(topic_config_fault(broker, {{"min.cleanable.dirty.ratio", "1.5"}}) ==
         "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: Value must be no more than "

@@ -39,7 +39,8 @@ template <class Number>
 std::string number_fault(const KeyInfo& key, const std::string& raw, Number low, Number high) {
   std::string text = trimmed(raw);
   Number value{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  size_t sign = text.starts_with('+') && !text.starts_with("+-") ? 1 : 0;  // as Java reads it
+  auto [end, error] = std::from_chars(text.data() + sign, text.data() + text.size(), value);
   bool in_type =
       error == std::errc() && end == text.data() + text.size() && value >= low && value <= high;
   if (!in_type)

@@ -1,5 +1,7 @@
 // The requests of operators and brokers, from their message to their answer: a controller on an
 // ensemble in memory, and this broker's metadata, which follows at once or is held back.
+#include <fmt/core.h>
+
 #include "broker/controller/partition_admin.h"
 #include "broker/controller/test_scene.h"
 #include "broker/controller/topic_admin.h"
@@ -415,6 +417,20 @@ TEST_CASE("topics that clients name come by themselves, internal ones with setti
   CHECK(other.topics->auto_create("__transaction_state") == ErrorCode::leader_not_available);
   other.settle();
   CHECK(other.written.at("__transaction_state").at("unclean.leader.election.enable") == "false");
+}
+
+TEST_CASE("topics that one request names are created together") {
+  Asking scene({1});
+  int listed = 0;
+  scene.admin->lose_reply = [&](const ZkRequest& request) {
+    listed += request.op == OpCode::get_children2 && request.path == zpath::kTopics ? 1 : 0;
+    return false;
+  };
+  for (int i = 0; i < 50; ++i)
+    CHECK(scene.topics->auto_create(fmt::format("t{}", i)) == ErrorCode::leader_not_available);
+  scene.settle();
+  CHECK(scene.image->topics().size() == 50);
+  CHECK(listed == 1);
 }
 
 }  // namespace ottla::broker

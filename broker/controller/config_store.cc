@@ -84,51 +84,65 @@ void ConfigStore::on_changes() {
   zk_.submit(ZkRequest::children(zpath::kConfigChanges, true),
              [this, alive = alive_](ZkReply reply) {
                if (!*alive || !reply.ok()) return;
-               process(std::move(reply.children));
+               process(reply.children);
              });
 }
 
-// Carries out the notifications after the last one, in order, and purges what is old.
-void ConfigStore::process(std::vector<std::string> names) {
+// Carries out the notifications after the last one, in order. They stand for a quarter of an hour,
+// and there may be many: what was carried out is not read again.
+void ConfigStore::process(const std::vector<std::string>& names) {
+  std::map<int64_t, std::string> paths;
+  for (const std::string& name : names)
+    if (auto number = change_number(name))
+      paths.emplace(*number, std::string(zpath::kConfigChanges) + "/" + name);
+  std::vector<std::string> known, fresh;
+  for (auto& [number, path] : paths)
+    (number <= last_change_ ? known : fresh).push_back(std::move(path));
+  purge(std::move(known), 0);
+  if (fresh.empty()) return;
+  last_change_ = paths.rbegin()->first;
   std::vector<ZkRequest> gets;
-  std::vector<std::string> paths;
-  std::vector<int64_t> numbers;
-  for (const std::string& name : names) {
-    auto number = change_number(name);
-    if (!number) continue;
-    paths.push_back(std::string(zpath::kConfigChanges) + "/" + name);
-    numbers.push_back(*number);
-    gets.push_back(ZkRequest::get(paths.back()));
-  }
-  if (gets.empty()) return;
-  zk_.submit_all(std::move(gets),
-                 [this, alive = alive_, paths = std::move(paths),
-                  numbers = std::move(numbers)](std::vector<ZkReply> notes) mutable {
-                   if (!*alive) return;
-                   int64_t now_ms = wall_ms_();
-                   std::vector<std::pair<std::string, std::string>> entities;
-                   for (size_t i = 0; i < notes.size(); ++i) {
-                     if (!notes[i].ok()) continue;
-                     if (now_ms - notes[i].stat.ctime > kConfigChangeKeepMs)
-                       zk_.submit(ZkRequest::remove(paths[i]), [](ZkReply) {});
-                     if (numbers[i] <= last_change_) continue;
-                     last_change_ = numbers[i];
-                     auto entity = decode_config_change(notes[i].data.value_or(""));
-                     size_t slash = entity ? entity->find('/') : std::string::npos;
-                     if (slash == std::string::npos) continue;
-                     entities.emplace_back(entity->substr(0, slash), entity->substr(slash + 1));
-                   }
-                   std::vector<ZkRequest> configs;
-                   for (const auto& [type, name] : entities)
-                     configs.push_back(ZkRequest::get(zpath::config(type, name)));
-                   if (configs.empty()) return;
-                   zk_.submit_all(std::move(configs), [this, alive, entities = std::move(entities)](
-                                                          std::vector<ZkReply> nodes) mutable {
-                     if (!*alive) return;
-                     for (size_t i = 0; i < nodes.size(); ++i)
-                       tell(entities[i].first, entities[i].second, nodes[i]);
-                   });
-                 });
+  for (const std::string& path : fresh) gets.push_back(ZkRequest::get(path));
+  zk_.submit_all(std::move(gets), [this, alive = alive_,
+                                   paths = std::move(fresh)](std::vector<ZkReply> notes) mutable {
+    if (!*alive) return;
+    std::vector<std::pair<std::string, std::string>> entities;
+    for (size_t i = 0; i < notes.size(); ++i) {
+      if (!notes[i].ok()) continue;
+      if (is_old(notes[i])) zk_.submit(ZkRequest::remove(paths[i]), [](ZkReply) {});
+      auto entity = decode_config_change(notes[i].data.value_or(""));
+      size_t slash = entity ? entity->find('/') : std::string::npos;
+      if (slash == std::string::npos) continue;
+      entities.emplace_back(entity->substr(0, slash), entity->substr(slash + 1));
+    }
+    std::vector<ZkRequest> configs;
+    for (const auto& [type, name] : entities)
+      configs.push_back(ZkRequest::get(zpath::config(type, name)));
+    if (configs.empty()) return;
+    zk_.submit_all(std::move(configs), [this, alive, entities = std::move(entities)](
+                                           std::vector<ZkReply> nodes) mutable {
+      if (!*alive) return;
+      for (size_t i = 0; i < nodes.size(); ++i)
+        tell(entities[i].first, entities[i].second, nodes[i]);
+    });
+  });
+}
+
+bool ConfigStore::is_old(const ZkReply& note) {
+  return wall_ms_() - note.stat.ctime > kConfigChangeKeepMs;
+}
+
+// The oldest first, until one is young.
+void ConfigStore::purge(std::vector<std::string> paths, size_t next) {
+  if (next == paths.size()) return;
+  ZkRequest get = ZkRequest::get(paths[next]);
+  zk_.submit(std::move(get),
+             [this, alive = alive_, paths = std::move(paths), next](ZkReply note) mutable {
+               if (!*alive || (!note.ok() && note.error != ZkError::no_node)) return;
+               if (note.ok() && !is_old(note)) return;
+               if (note.ok()) zk_.submit(ZkRequest::remove(paths[next]), [](ZkReply) {});
+               purge(std::move(paths), next + 1);
+             });
 }
 
 void ConfigStore::load_topics(const std::vector<std::string>& topics, Fn<void()> done) {
@@ -152,8 +166,8 @@ void ConfigStore::know_topic(const std::string& topic, const ConfigMap& config) 
   told_("topics", topic, config);
 }
 
-// A name that comes back later is another topic, with another config; whoever was told of this one's
-// need not remember it.
+// A name that comes back later is another topic, with another config; whoever was told of this
+// one's need not remember it.
 void ConfigStore::forget_deleted(const MetadataImage& image) {
   for (auto it = topics_.begin(); it != topics_.end();) {
     bool present = image.topic(it->first) != nullptr;
@@ -186,7 +200,7 @@ void ConfigStore::read_all(const std::string& type, const std::string& below,
     std::vector<ZkRequest> gets;
     for (const std::string& name : names) gets.push_back(ZkRequest::get(zpath::config(type, name)));
     if (gets.empty()) return done(std::map<std::string, ConfigMap>());
-    zk_.submit_all(std::move(gets), [names = std::move(names),
+    zk_.submit_all(std::move(gets), [type, names = std::move(names),
                                      done = std::move(done)](std::vector<ZkReply> nodes) mutable {
       std::map<std::string, ConfigMap> all;
       for (size_t i = 0; i < nodes.size(); ++i) {
@@ -194,8 +208,12 @@ void ConfigStore::read_all(const std::string& type, const std::string& below,
         if (!nodes[i].ok())
           return done(std::unexpected(zk_error("a config cannot be read", nodes[i].error)));
         auto config = decode_config(nodes[i].data.value_or(""));
-        if (!config) return done(std::unexpected(std::move(config).error()));
-        all[names[i]] = std::move(*config);
+        // One entity's znode that nobody can read hides that entity alone.
+        if (!config)
+          log::warn(kLog, "stored config ignored, correct the znode", "entity={}/{} why=\"{}\"",
+                    type, names[i], config.error().context);
+        else
+          all[names[i]] = std::move(*config);
       }
       done(std::move(all));
     });

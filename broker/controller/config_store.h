@@ -51,7 +51,9 @@ class ConfigStore {
 
  private:
   void tell(const std::string& type, const std::string& name, const ZkReply& reply);
-  void process(std::vector<std::string> names);
+  void process(const std::vector<std::string>& names);
+  bool is_old(const ZkReply& note);
+  void purge(std::vector<std::string> paths, size_t next);
   void put(const std::string& path, const ConfigMap& config, Fn<void(Result<void>)> done);
   void create_with_parents(std::string path, std::string text, Fn<void(Result<void>)> done);
   void clean_or_put(const std::string& type, const std::string& name, Fn<void(Result<void>)> done);

@@ -1,6 +1,8 @@
 // ConfigStore over a tree in memory: what it tells, and when.
 #include "broker/controller/config_store.h"
 
+#include <fmt/core.h>
+
 #include <catch2/catch.hpp>
 
 #include "broker/zk/memory_zk.h"
@@ -12,7 +14,8 @@ struct Scene {
   MemoryEnsemble zk;
   MemoryZkClient client{zk};
   std::map<std::string, ConfigMap> told;
-  ConfigStore store{client, 1, [] { return int64_t{1'700'000'000'000}; },
+  int64_t now_ms = 1'700'000'000'000;
+  ConfigStore store{client, 1, [this] { return now_ms; },
                     [this](const std::string& type, const std::string& name,
                            const ConfigMap& config) { told[type + "/" + name] = config; }};
 
@@ -62,6 +65,30 @@ TEST_CASE("a notification is carried out once") {
   scene.store.on_changes();
   scene.zk.run();
   CHECK(scene.told.empty());
+}
+
+TEST_CASE("notifications that were carried out are not read again, the old ones go") {
+  Scene scene;
+  auto note = [&](int number) {
+    scene.zk.apply(ZkRequest::create(fmt::format("/config/changes/config_change_{:010}", number),
+                                     encode_config_change("topics/t")));
+  };
+  for (int i = 0; i < 20; ++i) note(i);
+  scene.store.on_changes();
+  scene.zk.run();
+  int gets = 0;
+  scene.client.lose_reply = [&](const ZkRequest& request) {
+    gets += request.path.starts_with("/config/changes/config_change_") ? 1 : 0;
+    return false;
+  };
+  note(20);
+  scene.store.on_changes();
+  scene.zk.run();
+  CHECK(gets == 2);  // the new one, and the oldest for its age
+  scene.now_ms += 2 * kConfigChangeKeepMs;
+  scene.store.on_changes();
+  scene.zk.run();
+  CHECK(scene.zk.children("/config/changes").empty());
 }
 
 TEST_CASE("of a deleted topic nothing is remembered") {

@@ -110,8 +110,9 @@ void ControlPlane::open(Fn<void(Result<std::string>)> done) {
 void ControlPlane::Impl::open() {
   auto connect = parse_connect_string(options.zookeeper_connect);
   if (!connect) {
-    world.loop.post(
-        [this, error = connect.error()]() mutable { opened(std::unexpected(std::move(error))); });
+    world.loop.post([this, token = alive, error = connect.error()]() mutable {
+      if (*token) opened(std::unexpected(std::move(error)));
+    });
     return;
   }
   client_options.servers = std::move(*connect);
@@ -202,7 +203,8 @@ void ControlPlane::Impl::reclaim(const ZkReply& own_node) {
         if (!ended)
           log::warn(kLog, "an earlier session could not be ended", "why=\"{}\"",
                     ended.error().context);
-        world.loop.post([this] {
+        world.loop.post([this, token = alive] {
+          if (!*token) return;
           reclaimer.reset();
           load_configs();
         });

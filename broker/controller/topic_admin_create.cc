@@ -266,19 +266,24 @@ kmsg::ErrorCode TopicAdmin::auto_create(const std::string& name) {
       image->brokers().size())
     return ErrorCode::invalid_replication_factor;
   impl_->auto_creating.insert(name);
-  std::vector<Impl::Creation> topics;
-  topics.push_back(std::move(topic));
-  impl_->create(std::move(topics), 0, false,
-                [impl = impl_.get(), name](std::vector<CreateTopicResult> results) {
-                  impl->auto_creating.erase(name);
-                  const CreateTopicResult& result = results.front();
-                  if (result.error != ErrorCode::request_timed_out &&
-                      result.error != ErrorCode::topic_already_exists)
-                    log::warn(kLog, "topic not created automatically",
-                              "topic={} error={} why=\"{}\"", name, kmsg::error_name(result.error),
-                              result.message.value_or(""));
-                });
+  impl_->auto_asked.push_back(std::move(topic));
+  if (impl_->auto_asked.size() == 1)
+    impl_->world.loop.post(impl_->guard([impl = impl_.get()] { impl->create_asked(); }));
   return ErrorCode::leader_not_available;
+}
+
+// What one request named, and every other of this turn, in one go: the names of all topics are read
+// once.
+void TopicAdmin::Impl::create_asked() {
+  create(std::exchange(auto_asked, {}), 0, false, [this](std::vector<CreateTopicResult> results) {
+    for (const CreateTopicResult& result : results) {
+      auto_creating.erase(result.name);
+      if (result.error != ErrorCode::none && result.error != ErrorCode::request_timed_out &&
+          result.error != ErrorCode::topic_already_exists)
+        log::warn(kLog, "topic not created automatically", "topic={} error={} why=\"{}\"",
+                  result.name, kmsg::error_name(result.error), result.message.value_or(""));
+    }
+  });
 }
 
 }  // namespace ottla::broker

@@ -73,6 +73,7 @@ struct TopicAdmin::Impl {
   void on_created(std::shared_ptr<CreateJob> job, std::vector<size_t> written,
                   std::vector<ZkReply> replies);
   void answer_create(std::shared_ptr<CreateJob> job);
+  void create_asked();
 
   // topic_admin_partitions.cc
   void on_extend_read(std::shared_ptr<ExtendJob> job, const std::vector<ZkReply>& replies);
@@ -94,6 +95,7 @@ struct TopicAdmin::Impl {
   Prng prng;
   std::list<Waiter> waiters;
   std::set<std::string> auto_creating;
+  std::vector<Creation> auto_asked;  // of these, those whose creation has not begun
   std::unique_ptr<rt::Timer> timer;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   Fn<void(const std::string&, const ConfigMap&)> on_created_config;

@@ -63,7 +63,7 @@ std::unexpected<Error> not_allowed(const KeyInfo& key) {
 
 Result<Value> parse_integer(const KeyInfo& key, std::string_view text) {
   int64_t value = 0;
-  if (text.starts_with('+')) text.remove_prefix(1);
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   Bounds bounds = bounds_of(key);
   if (error != std::errc() || end != text.data() + text.size() || value < bounds.min ||
