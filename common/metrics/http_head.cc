@@ -1,5 +1,7 @@
 // The request head: one line of method, target and version, then header lines, of which only those
 // that decide about the connection and a body matter here.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -52,7 +54,20 @@ bool decode(std::string_view text, bool plus_is_space, std::string& out) {
   return true;
 }
 
-bool parse_target(std::string_view target, HttpRequest& request) {
+// http://HOST/PATH, as a proxy is asked, is another way to ask for the path.
+std::string without_authority(std::string_view target) {
+  constexpr std::string_view kScheme = "http://";
+  if (lower(target.substr(0, kScheme.size())) != kScheme) return std::string(target);
+  std::string_view rest = target.substr(kScheme.size());
+  size_t path = std::min(rest.find_first_of("/?"), rest.size());
+  if (path == 0) return std::string(target);  // no host
+  rest.remove_prefix(path);
+  return rest.starts_with('/') ? std::string(rest) : fmt::format("/{}", rest);
+}
+
+bool parse_target(std::string_view given, HttpRequest& request) {
+  std::string whole = without_authority(given);
+  std::string_view target = whole;
   if (!target.starts_with('/')) return false;
   std::string_view query;
   if (size_t mark = target.find('?'); mark != std::string_view::npos) {

@@ -154,6 +154,8 @@ TEST_CASE("requests that are served") {
             .ends_with("Content-Length: 5\r\nConnection: close\r\n\r\n"));
   CHECK(f.ask("GET /commands/a%20b?x=1&n=p+q%2f HTTP/1.0\r\n\r\n")
             .ends_with("\r\n\r\n/commands/a b?p q/"));
+  CHECK(f.ask("GET HTTP://h:1/commands/a?x=1&n=p HTTP/1.0\r\n\r\n").ends_with("/commands/a?p"));
+  CHECK(status_of(f.ask("GET http://h HTTP/1.0\r\n\r\n")) == "HTTP/1.1 404 Not Found");
   // Two at once on one connection, in order; then the idle limit closes it.
   reply = f.ask("GET /commands/1 HTTP/1.1\r\n\r\nGET /commands/2 HTTP/1.1\r\n\r\n");
   CHECK(reply.find("/commands/1") < reply.find("/commands/2"));
@@ -169,6 +171,7 @@ TEST_CASE("requests that are refused") {
   CHECK(status("PUT /metrics HTTP/1.0\r\n\r\n") == "HTTP/1.1 405 Method Not Allowed");
   CHECK(status("GET /metrics HTTP/2.0\r\n\r\n") == "HTTP/1.1 505 HTTP Version Not Supported");
   CHECK(status("GET metrics HTTP/1.1\r\n\r\n") == "HTTP/1.1 400 Bad Request");
+  CHECK(status("GET http:///metrics HTTP/1.1\r\n\r\n") == "HTTP/1.1 400 Bad Request");
   CHECK(status("GET /a%2 HTTP/1.1\r\n\r\n") == "HTTP/1.1 400 Bad Request");
   CHECK(status("GET /a%zz HTTP/1.1\r\n\r\n") == "HTTP/1.1 400 Bad Request");
   CHECK(status("ruok\n\n") == "HTTP/1.1 400 Bad Request");

@@ -3,6 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <optional>
 
 #include "common/config/table.h"
 
@@ -120,6 +123,7 @@ Result<void> check_whole(ServerConfig& config, const std::string& source) {
                 fmt::format("{}: minSessionTimeout={}: must not be larger than maxSessionTimeout={}",
                             source, config.min_session_timeout_ms, config.max_session_timeout_ms));
   }
+  config.snap_count = std::max(config.snap_count, 2);
   config.snap_retain_count = std::max(config.snap_retain_count, 3);
   config.purge_interval_h = std::min(config.purge_interval_h, kPurgeIntervalMaxH);
   config.snap_size_limit_kb = std::min(config.snap_size_limit_kb, INT64_MAX >> 10);
@@ -161,10 +165,58 @@ void correct_large_requests(ServerConfig& config) {
   if (config.large_request_threshold <= 0) config.large_request_threshold = -1;
 }
 
+// 0x10, #10 and 020, which Java's system properties may be; the file's own numbers are decimal.
+std::optional<std::string> decimal_of(std::string_view key, std::string_view text) {
+  static constexpr std::string_view kDecimal[] = {
+      "tickTime", "clientPort", "clientPortListenBacklog", "maxClientCnxns", "minSessionTimeout",
+      "maxSessionTimeout", "autopurge.snapRetainCount", "autopurge.purgeInterval", "metricsProvider.httpPort"};
+  if (std::ranges::find(kDecimal, key) != std::end(kDecimal)) return std::nullopt;
+  std::string_view sign = text.substr(0, text.starts_with('-') || text.starts_with('+') ? 1 : 0);
+  std::string_view digits = text.substr(sign.size());
+  int base = 16;
+  if (digits.starts_with("0x") || digits.starts_with("0X")) {
+    digits.remove_prefix(2);
+  } else if (digits.starts_with('#')) {
+    digits.remove_prefix(1);
+  } else if (digits.size() > 1 && digits.starts_with('0')) {
+    base = 8;
+  } else {
+    return std::nullopt;
+  }
+  uint64_t value = 0;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return fmt::format("{}{}", sign == "-" ? "-" : "", value);
+}
+
+// What Java makes of values that the table would refuse. Not of those that keep clients out: what is no
+// yes there may not be taken for a no.
+Properties as_java_reads(const Properties& given, std::vector<std::string>& warnings) {
+  Properties read;
+  for (const Properties::Entry& entry : given.entries()) {
+    std::string value = entry.value;
+    for (const auto& row : server_keys()) {
+      if (entry.key != row.info.name) continue;
+      bool integer = row.info.type == config::Type::int32 || row.info.type == config::Type::int64;
+      if (integer) value = decimal_of(entry.key, value).value_or(value);
+      bool lenient = row.info.type == config::Type::boolean && !value.empty() && entry.key != "enforce.auth.enabled" &&
+                     entry.key != "sessionRequireClientSASLAuth";
+      if (!lenient || config::parse_value(row.info, value)) continue;
+      warnings.push_back(fmt::format("{}: {}={} is neither true nor false, and taken for false", entry.source,
+                                     entry.key, value));
+      value = "false";
+    }
+    read.set(entry.key, value, entry.source, entry.line);
+  }
+  return read;
+}
+
 Result<LoadedConfig> finish(const Properties& properties, const std::string& source) {
   LoadedConfig loaded;
+  std::vector<std::string> read_otherwise;
+  Properties read = as_java_reads(properties, read_otherwise);
   OTTLA_ASSIGN(loaded.warnings,
-               config::load(server_keys(), properties, loaded.config, [](std::string_view key) {
+               config::load(server_keys(), read, loaded.config, [](std::string_view key) {
                  return is_membership_key(key) || is_later_family(key) || key == "dynamicConfigFile";
                }));
   for (const Properties::Entry& entry : properties.entries()) {
@@ -172,6 +224,7 @@ Result<LoadedConfig> finish(const Properties& properties, const std::string& sou
       loaded.warnings.push_back(
           fmt::format("{}: {} is known but has no effect in this version", entry.source, entry.key));
   }
+  std::ranges::move(read_otherwise, std::back_inserter(loaded.warnings));
   OTTLA_TRY(check_enforcement(loaded.config, source));
   correct_large_requests(loaded.config);
   for (const Properties::Entry& entry : properties.entries())

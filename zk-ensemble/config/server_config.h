@@ -24,7 +24,7 @@ struct ServerConfig {
   std::optional<int32_t> client_port;
   std::string client_port_address;  // empty: all addresses
   int32_t client_port_listen_backlog = -1;
-  int32_t max_client_cnxns = 60;  // of one address; 0 is no limit
+  int32_t max_client_cnxns = 60;  // of one address; 0 or less is no limit
   int32_t max_cnxns = 0;          // of the server; 0 is no limit
   int32_t min_session_timeout_ms = -1;  // -1 until load_config(): 2 ticks
   int32_t max_session_timeout_ms = -1;  // -1 until load_config(): 20 ticks

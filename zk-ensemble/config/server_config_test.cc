@@ -47,6 +47,26 @@ TEST_CASE("zoo.cfg: unknown and not yet effective keys warn once by name") {
   CHECK(loaded->warnings[2].find("ssl.keyStore.type") != std::string::npos);
 }
 
+TEST_CASE("zoo.cfg: values are read as Java reads them") {
+  std::string least(kLeast);
+  auto loaded = load_config(least + "maxClientCnxns=-1\nsnapCount=1\ndigest.enabled=no\nglobalOutstandingLimit=010\n",
+                            "z", {"jute.maxbuffer=0x9fffff"});
+  REQUIRE(loaded);
+  CHECK(loaded->config.max_client_cnxns == -1);
+  CHECK(loaded->config.snap_count == 2);
+  CHECK_FALSE(loaded->config.digest_enabled);
+  CHECK(loaded->config.global_outstanding_limit == 8);
+  CHECK(loaded->config.jute_max_buffer == 0x9fffff);
+  REQUIRE(loaded->warnings.size() == 1);
+  CHECK(loaded->warnings[0].find("digest.enabled=no") != std::string::npos);
+  CHECK(load_config(least + "tickTime=010\n", "z")->config.tick_time_ms == 10);
+  CHECK(fault(least + "tickTime=0x10\n").find("tickTime=0x10") != std::string::npos);
+  CHECK(fault(least + "enforce.auth.enabled=yes\n").find("enforce.auth.enabled") != std::string::npos);
+  CHECK(fault(least + "metricsProvider.className=org.foo.X\n").find("metricsProvider.className=org.foo.X") !=
+        std::string::npos);
+  CHECK(load_config(least + "metricsProvider.className=org.apache.zookeeper.metrics.impl.NullMetricsProvider\n", "z"));
+}
+
 TEST_CASE("zoo.cfg: what would keep clients out is enforced or refused, not passed over") {
   std::string least(kLeast);
   CHECK(fault(least + "sessionRequireClientSASLAuth=true\n").find("sasl") != std::string::npos);

@@ -32,6 +32,17 @@ consteval config::KeyInfo compression(const char* name, const char* doc) {
           .valid = [](std::string_view method) { return method.empty() || method == "gz" || method == "snappy"; },
           .valid_text = "gz, snappy or empty", .doc = doc};
 }
+// Apache's server does not start with a class that it has not got.
+consteval config::KeyInfo metrics_provider(const char* name, const char* doc) {
+  return {.name = name, .type = Type::string, .default_text = "",
+          .valid = [](std::string_view provider) {
+            return provider.empty() || provider.find("Prometheus") != provider.npos ||
+                   provider == "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider" ||
+                   provider == "org.apache.zookeeper.metrics.impl.NullMetricsProvider";
+          },
+          .valid_text = "Apache's PrometheusMetricsProvider, DefaultMetricsProvider or NullMetricsProvider",
+          .doc = doc};
+}
 // Known by name only.
 consteval K later(const char* name, const char* fallback = nullptr) {
   return K{text(name, fallback, "Not effective yet.")};
@@ -48,14 +59,14 @@ const K kKeys[] = {
      &C::client_port_address},
     {number("clientPortListenBacklog", "-1", -1, kInt32Max, "Shown by conf; the system decides."),
      &C::client_port_listen_backlog},
-    {number("maxClientCnxns", "60", 0, kInt32Max, "Connections from one address; 0 is no limit."),
+    {number("maxClientCnxns", "60", INT32_MIN, kInt32Max, "Connections from one address; 0 or less is no limit."),
      &C::max_client_cnxns},
     {number("maxCnxns", "0", 0, kInt32Max, "Connections in all; 0 is no limit."), &C::max_cnxns},
     {number("minSessionTimeout", "-1", -1, kInt32Max, "Least session timeout in ms; -1: 2 ticks."),
      &C::min_session_timeout_ms},
     {number("maxSessionTimeout", "-1", -1, kInt32Max, "Greatest session timeout in ms; -1: 20 ticks."),
      &C::max_session_timeout_ms},
-    {number("snapCount", "100000", 2, kInt32Max, "Transactions between two snapshots, at most."),
+    {number("snapCount", "100000", INT32_MIN, kInt32Max, "Transactions between two snapshots, at most; at least 2."),
      &C::snap_count},
     {number("snapSizeLimitInKb", "4194304", INT64_MIN, INT64_MAX,
             "Log bytes between two snapshots, at most; 0 or less is no limit."),
@@ -102,7 +113,7 @@ const K kKeys[] = {
      &C::container_max_per_minute},
     {number("znode.container.maxNeverUsedIntervalMs", "0", 0, INT64_MAX, "Age at which a container that never had children is removed; 0 is never."),
      &C::container_max_never_used_ms},
-    {text("metricsProvider.className", "", "A class name with Prometheus in it opens httpPort."),
+    {metrics_provider("metricsProvider.className", "A class name with Prometheus in it opens httpPort."),
      &C::metrics_provider},
     {number("metricsProvider.httpPort", "7000", 0, 65535, "Port of GET /metrics."), &C::metrics_port},
     {text("metricsProvider.httpHost", "0.0.0.0", "Address of GET /metrics."), &C::metrics_host},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <tuple>
 
 #include "zk-ensemble/txnlog/snapshot_reader.h"
 #include "zk-ensemble/txnlog/txn_format.h"
@@ -18,8 +19,7 @@ Result<std::vector<ZxidFile>> files_of(rt::Disk& disk, const std::string& dir, s
     auto zxid = prefix == "snapshot" ? zxid_of_snapshot(name) : zxid_of_name(name, prefix);
     if (zxid) found.push_back({*zxid, std::move(name)});
   }
-  std::sort(found.begin(), found.end(),
-            [](const ZxidFile& a, const ZxidFile& b) { return a.zxid < b.zxid; });
+  std::ranges::sort(found, {}, [](const ZxidFile& file) { return std::tie(file.zxid, file.name); });
   return found;
 }
 

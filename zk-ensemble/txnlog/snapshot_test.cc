@@ -18,10 +18,12 @@ TEST_CASE("compressed snapshots are written, read, skipped when damaged, and pur
     }
     bool done = false;
     std::filesystem::create_directories(f.dir());
+    f.replace(f.dir() + "/snapshot.12d", "written before with another method");
     SnapshotWriter writer(f.world, f.dir(), tree, {.coding = coding, .slice_bytes = 8000},
                           [&](Result<SnapshotWriter::Done> result) { done = result.has_value(); });
     REQUIRE(f.runtime.run_until([&] { return done; }, 5000));
     std::string path = f.dir() + "/snapshot.12d" + std::string(snapshot_extension(coding));
+    CHECK_FALSE(std::filesystem::exists(f.dir() + "/snapshot.12d"));
     std::string bytes = f.content(path);
     CHECK(bytes.size() < 100'000);
     CHECK(zxid_of_snapshot(path.substr(f.dir().size() + 1)) == zxid);

@@ -1,5 +1,7 @@
 #include "zk-ensemble/txnlog/snapshot_writer.h"
 
+#include <fmt/core.h>
+
 #include <utility>
 
 namespace ottla::zk {
@@ -113,10 +115,17 @@ Result<void> SnapshotWriter::write(Buffer bytes) {
 
 void SnapshotWriter::finish() {
   auto outcome = std::make_shared<Result<void>>();
-  auto work = [file = file_, &disk = world_.disk, directory = directory_, path = path_, outcome] {
+  auto work = [file = file_, &disk = world_.disk, directory = directory_, path = path_,
+               name = snapshot_name(result_.zxid), outcome] {
     *outcome = file->sync_now();
     if (*outcome) *outcome = disk.rename(path + ".tmp", path);
     if (*outcome) *outcome = disk.sync_dir(directory);
+    if (!*outcome) return;
+    // The same snapshot as another snapshot.compression.method had it written.
+    for (SnapshotCoding coding : {SnapshotCoding::plain, SnapshotCoding::gz, SnapshotCoding::snappy}) {
+      std::string other = fmt::format("{}/{}{}", directory, name, snapshot_extension(coding));
+      if (other != path) (void)disk.remove(other);
+    }
   };
   auto done = [this, alive = alive_, outcome] {
     if (!*alive) return;
