@@ -192,7 +192,10 @@ std::string addresses(const Options& options, uint16_t port, uint16_t zookeeper_
 int run(const Options& options) {
   rt_asio::AsioRuntime runtime;
   rt::World world = runtime.world();
-  if (!options.ready_file.empty()) (void)world.disk.remove(options.ready_file);
+  auto not_ready = [&] {
+    if (!options.ready_file.empty()) (void)world.disk.remove(options.ready_file);
+  };
+  not_ready();
   if (auto made = world.disk.make_dirs(options.data_dir); !made)
     return complain(made.error().context + "; choose another --data-dir");
 
@@ -203,7 +206,7 @@ int run(const Options& options) {
   bool stopping = false;
   auto stop = [&] {
     if (std::exchange(stopping, true)) return;
-    if (!options.ready_file.empty()) (void)world.disk.remove(options.ready_file);
+    not_ready();
     broker->stop([&] { runtime.stop(); });
   };
   auto fail_with = [&](const Error& error) {
@@ -215,6 +218,7 @@ int run(const Options& options) {
   auto started = ensemble.start([&](const Error& error) {
     world.loop.post([&, error] {  // the broker cannot say goodbye to an ensemble that is gone
       fail_with(error);
+      not_ready();
       runtime.stop();
     });
   });

@@ -38,9 +38,10 @@ void handle_describe_log_dirs(ApiContext& context, RequestPtr request) {
       result.error_code = ErrorCode::kafka_storage_error;
       continue;
     }
-    result.total_bytes = static_cast<int64_t>(dir.total_bytes);
-    if (auto free_bytes = context.world.disk.free_bytes(dir.path))
-      result.usable_bytes = static_cast<int64_t>(*free_bytes);
+    if (auto space = context.world.disk.space(dir.path)) {
+      result.total_bytes = static_cast<int64_t>(space->total_bytes);
+      result.usable_bytes = static_cast<int64_t>(space->free_bytes);
+    }
     for (auto& [name, partitions] : found[dir.path]) {
       auto& topic = result.topics.emplace_back();
       topic.name = name;

@@ -363,12 +363,8 @@ void LogManager::for_each(const std::function<void(PartitionLog&)>& visit) {
 
 std::vector<LogDirInfo> LogManager::dirs() const {
   std::vector<LogDirInfo> infos;
-  for (const auto& dir : dirs_) {
-    LogDirInfo info{dir->path, dir->online, dir->error, 0, dir->partitions};
-    for (const auto& [tp, loaded] : logs_)
-      if (loaded.dir == dir.get()) info.total_bytes += loaded.log->stats().size_bytes;
-    infos.push_back(std::move(info));
-  }
+  for (const auto& dir : dirs_)
+    infos.push_back({dir->path, dir->online, dir->error, dir->partitions});
   return infos;
 }
 

@@ -48,7 +48,6 @@ struct LogDirInfo {
   std::string path;
   bool online = true;
   Error error{Errc::io, ""};  // why, when offline
-  uint64_t total_bytes = 0;
   uint32_t partitions = 0;
 };
 

@@ -169,7 +169,7 @@ class HeldDisk final : public rt::Disk {
   Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override {
     return disk_.lock(path);
   }
-  Result<uint64_t> free_bytes(const std::string& path) override { return disk_.free_bytes(path); }
+  Result<rt::Space> space(const std::string& path) override { return disk_.space(path); }
   rt::World world() { return {world_.loop, world_.net, *this, world_.entropy}; }
 
  private:

@@ -88,6 +88,11 @@ struct FileInfo {
   int64_t modified_wall_ms = 0;
 };
 
+struct Space {
+  uint64_t total_bytes = 0;
+  uint64_t free_bytes = 0;  // for this user
+};
+
 // Held as long as the object lives; another process (or simulated node) cannot take it meanwhile.
 class DirLock {
  public:
@@ -109,7 +114,7 @@ class Disk {
   virtual Result<FileInfo> stat(const std::string& path) = 0;  // Errc::not_found when missing
   // `path` is a lock file, made when missing, or a directory. Errc::in_use when held elsewhere.
   virtual Result<std::unique_ptr<DirLock>> lock(const std::string& path) = 0;
-  virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
+  virtual Result<Space> space(const std::string& path) = 0;  // of the volume that `path` is on
   // Runs `work` on the disk pool (it may block and may call File and Disk), then `done` on the
   // loop. The simulator runs both on the node, `done` later in virtual time.
   virtual void run_blocking(Fn<void()> work, Fn<void()> done) = 0;

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 namespace ottla::rt_asio {
 
@@ -107,7 +108,12 @@ void AsioFile::start_sync() {
 
 void AsioFile::sync_ended(Result<void> result) {
   auto waiters = std::exchange(running_, {});
-  if (!next_.empty()) start_sync();
+  if (!result) {
+    // The next one would succeed, and say of what this one lost that it is durable.
+    std::ranges::move(std::exchange(next_, {}), std::back_inserter(waiters));
+  } else if (!next_.empty()) {
+    start_sync();
+  }
   for (auto& done : waiters) done(result);
 }
 
@@ -253,10 +259,11 @@ Result<std::unique_ptr<rt::DirLock>> AsioDisk::lock(const std::string& path) {
   return fail_errno(errno, "lock " + path);
 }
 
-Result<uint64_t> AsioDisk::free_bytes(const std::string& path) {
+Result<rt::Space> AsioDisk::space(const std::string& path) {
   struct statvfs info{};
   if (::statvfs(path.c_str(), &info) != 0) return fail_errno(errno, "stat file system of " + path);
-  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+  return rt::Space{.total_bytes = static_cast<uint64_t>(info.f_blocks) * info.f_frsize,
+                   .free_bytes = static_cast<uint64_t>(info.f_bavail) * info.f_frsize};
 }
 
 void AsioDisk::run_blocking(Fn<void()> work, Fn<void()> done) {

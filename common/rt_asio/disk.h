@@ -69,7 +69,7 @@ class AsioDisk final : public rt::Disk {
   Result<std::vector<std::string>> list(const std::string& path) override;
   Result<rt::FileInfo> stat(const std::string& path) override;
   Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override;
-  Result<uint64_t> free_bytes(const std::string& path) override;
+  Result<rt::Space> space(const std::string& path) override;
   void run_blocking(Fn<void()> work, Fn<void()> done) override;
 
  private:

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -33,6 +34,16 @@ const char* own_name = nullptr;
 const char* reverse_name = nullptr;
 
 }  // namespace
+
+// A disk that loses what one sync was to write, and then writes on.
+std::atomic<bool> next_sync_fails = false;
+
+extern "C" int fdatasync(int fd) {
+  static auto* real = reinterpret_cast<decltype(&fdatasync)>(::dlsym(RTLD_NEXT, "fdatasync"));
+  if (!next_sync_fails.exchange(false)) return real(fd);
+  errno = EIO;
+  return -1;
+}
 
 extern "C" int gethostname(char* into, size_t size) noexcept {
   static auto* real = reinterpret_cast<decltype(&gethostname)>(::dlsym(RTLD_NEXT, "gethostname"));
@@ -551,7 +562,9 @@ TEST_CASE("files: positions, short reads, several pieces, truncate, allocate") {
   CHECK(disk.open(dir.path, rt::OpenMode::read).error().context.find(dir.path) !=
         std::string::npos);
   CHECK(disk.stat(path)->size == 4096);
-  CHECK(disk.free_bytes(dir.path).value() > 0);
+  rt::Space space = disk.space(dir.path).value();
+  CHECK(space.free_bytes > 0);
+  CHECK(space.total_bytes >= space.free_bytes);
 }
 
 TEST_CASE("directories, names, whole-file replacement, locks") {
@@ -583,6 +596,18 @@ TEST_CASE("directories, names, whole-file replacement, locks") {
     held->reset();
     CHECK(disk.lock(target));
   }
+}
+
+TEST_CASE("a sync that failed fails those that were asked for meanwhile") {
+  AsioRuntime runtime;
+  TempDir dir;
+  auto file = runtime.world().disk.open(dir.path + "/f", rt::OpenMode::create_new).value();
+  next_sync_fails = true;
+  std::vector<bool> good;
+  for (int i = 0; i < 3; ++i)
+    file->sync([&](Result<void> done) { good.push_back(done.has_value()); });
+  REQUIRE(runtime.run_until([&] { return good.size() == 3; }, kPatienceMs));
+  CHECK(good == std::vector<bool>{false, false, false});
 }
 
 TEST_CASE("syncs asked for while one runs share the next, and end on the loop in order") {

@@ -321,7 +321,7 @@ TEST_CASE("the fault plan: the n-th call, by path; a full disk; a failed sync is
   sim.disk_options("n").capacity = 10;
   CHECK(other->write_at(0, as_bytes("123456789")));
   CHECK(other->write_at(9, as_bytes("0")).error().code == Errc::no_space);
-  CHECK(*world.disk.free_bytes("/") == 0);
+  CHECK(world.disk.space("/")->free_bytes == 0);
   sim.disk_options("n").capacity = UINT64_MAX;
 
   REQUIRE(file->sync_now());

@@ -297,12 +297,12 @@ class SimDisk final : public rt::Disk {
     return std::make_unique<SimLock>(life_, path);
   }
 
-  Result<uint64_t> free_bytes(const std::string& path) override {
+  Result<rt::Space> space(const std::string& path) override {
     if (!life_.alive()) return down(path);
     constexpr uint64_t kPlenty = uint64_t{1} << 40;
     uint64_t capacity = std::min(life_.host.disk_options.capacity, kPlenty);
     uint64_t used = image().used_bytes();
-    return used < capacity ? capacity - used : 0;
+    return rt::Space{.total_bytes = capacity, .free_bytes = used < capacity ? capacity - used : 0};
   }
 
   void run_blocking(Fn<void()> work, Fn<void()> done) override {

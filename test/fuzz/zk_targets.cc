@@ -33,7 +33,7 @@ class OneFile final : public rt::Disk {
   Result<std::vector<std::string>> list(const std::string&) override { return std::vector<std::string>(); }
   Result<rt::FileInfo> stat(const std::string&) override { return rt::FileInfo(); }
   Result<std::unique_ptr<rt::DirLock>> lock(const std::string&) override { return fail(Errc::in_use, ""); }
-  Result<uint64_t> free_bytes(const std::string&) override { return 0; }
+  Result<rt::Space> space(const std::string&) override { return rt::Space(); }
   void run_blocking(Fn<void()>, Fn<void()>) override {}
 
  private:

@@ -61,7 +61,7 @@ class FreezingDisk final : public rt::Disk {
   Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override {
     return real_.lock(path);
   }
-  Result<uint64_t> free_bytes(const std::string& path) override { return real_.free_bytes(path); }
+  Result<rt::Space> space(const std::string& path) override { return real_.space(path); }
   void run_blocking(Fn<void()> work, Fn<void()> done) override {
     real_.run_blocking(std::move(work), std::move(done));
   }

@@ -112,7 +112,7 @@ class FullDisk final : public rt::Disk {
   Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override {
     return disk_.lock(path);
   }
-  Result<uint64_t> free_bytes(const std::string& path) override { return disk_.free_bytes(path); }
+  Result<rt::Space> space(const std::string& path) override { return disk_.space(path); }
   void run_blocking(Fn<void()> work, Fn<void()> done) override {
     disk_.run_blocking(std::move(work), std::move(done));
   }
