@@ -194,7 +194,11 @@ void Trial::trim() {
   hw_ = log_->hw();
   if (prng_.chance(0.3) && log_->leo() > start_) {
     int64_t to = prng_.between(start_, log_->leo());
-    if (log_->delete_records(to) != Refusal::none) return fail("DeleteRecords is refused");
+    if (log_->delete_records(to) != Refusal::none) {
+      if (!faulty_ || !log_->failed()) return fail("DeleteRecords is refused");
+      start_ = forgotten_ = std::max({start_, forgotten_, to});  // it may have got that far
+      return;
+    }
     if (log_->log_start_offset() != to) return fail("DeleteRecords did not");
     start_ = to;
     forgotten_ = std::max(forgotten_, start_);
@@ -204,8 +208,11 @@ void Trial::trim() {
   int64_t now = sim_.world("b").loop.wall_ms();
   uint64_t before = log_->stats().size_bytes;
   log_->apply_retention(now);
-  if (log_->failed()) return;
   int64_t start = log_->log_start_offset();
+  if (log_->failed()) {
+    start_ = forgotten_ = std::max({start_, forgotten_, start});
+    return;
+  }
   if (start < start_) return fail("the log start offset goes back");
   // RetentionKeepsTheYoung, and no more goes by size than is over.
   bool by_size =
