@@ -36,11 +36,11 @@ Result<void> PartitionLog::lower_recovery_point(int64_t offset) {
 
 Result<void> PartitionLog::truncate_segments(int64_t offset) {
   OTTLA_TRY(lower_recovery_point(offset));
+  // The newest first. A segment that begins at `offset` becomes the empty active one.
   std::vector<int64_t> above;
-  for (auto at = segments_.upper_bound(offset); at != segments_.end(); ++at)
-    if (at->first > offset) above.push_back(at->first);
-  // A segment that begins at `offset` becomes the empty active one.
-  if (!above.empty()) remove_segments(above);
+  for (auto at = segments_.rbegin(); at != segments_.rend() && at->first > offset; ++at)
+    above.push_back(at->first);
+  OTTLA_TRY(remove_segments(above));
   Segment& segment = active();
   OTTLA_ASSIGN(uint64_t position, segment.position_of(offset));
   if (position < segment.size()) OTTLA_TRY(segment.truncate(position, offset));
@@ -63,7 +63,7 @@ Result<void> PartitionLog::truncate_fully_and_start_at(int64_t offset) {
     std::vector<int64_t> all;
     for (const auto& [base, segment] : segments_) all.push_back(base);
     auto fresh = std::make_shared<Segment>(world_.disk, dir_, offset, 0, world_.loop.wall_ms());
-    remove_segments(all);
+    OTTLA_TRY(remove_segments(all));
     OTTLA_TRY(fresh->create());
     segments_[offset] = std::move(fresh);
     OTTLA_TRY(delete_snapshots(0, INT64_MAX));
@@ -152,30 +152,41 @@ uint32_t PartitionLog::apply_retention(int64_t now_wall_ms) {
   if (victims.back() == active().base_offset() && !roll()) return 0;
   int64_t start = segments_.upper_bound(victims.back())->first;
   if (start > log_start_offset_) set_log_start(start);
-  remove_segments(victims);
-  auto cleaned = delete_snapshots(0, start);
-  if (!cleaned) fail_log(cleaned.error());
+  auto remove = [&]() -> Result<void> {
+    OTTLA_TRY(remove_segments(victims));
+    return delete_snapshots(0, start);
+  };
+  if (auto removed = remove(); !removed) {
+    fail_log(removed.error());
+    return 0;
+  }
   log::info(kLog, "segments deleted", "partition={} count={} log_start_offset={}", tp_text_,
             victims.size(), log_start_offset_);
   return static_cast<uint32_t>(victims.size());
 }
 
 // Out of the map at once, renamed to .deleted, and removed later: slices already handed out stay
-// readable for as long as they are held.
-void PartitionLog::remove_segments(const std::vector<int64_t>& bases) {
+// readable for as long as they are held. In the order given, from an end of the log inwards, and
+// none behind one that cannot be renamed: what is left has no hole.
+Result<void> PartitionLog::remove_segments(const std::vector<int64_t>& bases) {
   std::vector<std::string> doomed;
-  for (int64_t base : bases) {
-    segments_.erase(base);
-    for (const char* suffix : {kLogSuffix, kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
-      std::string path = dir_ + "/" + file_name(base, suffix);
-      auto renamed = world_.disk.rename(path, path + kDeletedSuffix);
-      if (renamed)
-        doomed.push_back(path + kDeletedSuffix);
-      else if (renamed.error().code != Errc::not_found)
-        fail_log(renamed.error());
+  auto rename = [&](const std::string& path) -> Result<void> {
+    auto renamed = world_.disk.rename(path, path + kDeletedSuffix);
+    if (renamed) doomed.push_back(path + kDeletedSuffix);
+    if (!renamed && renamed.error().code != Errc::not_found) return renamed;
+    return {};
+  };
+  auto remove = [&]() -> Result<void> {
+    for (int64_t base : bases) {
+      segments_.erase(base);
+      for (const char* suffix : {kLogSuffix, kIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix})
+        OTTLA_TRY(rename(dir_ + "/" + file_name(base, suffix)));
     }
-  }
+    return {};
+  };
+  auto removed = remove();
   remove_files_later(std::move(doomed));
+  return removed;
 }
 
 void PartitionLog::remove_files_later(std::vector<std::string> paths) {

@@ -274,7 +274,7 @@ class PartitionLog {
   void name_topic(Result<void> result);
   Result<void> truncate_segments(int64_t offset);
   void set_log_start(int64_t offset);
-  void remove_segments(const std::vector<int64_t>& bases);
+  Result<void> remove_segments(const std::vector<int64_t>& bases);
   std::vector<int64_t> retention_victims(int64_t now_wall_ms);
   Result<void> delete_snapshots(int64_t from, int64_t below);
   void remove_files_later(std::vector<std::string> paths);
