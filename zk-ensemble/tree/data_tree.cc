@@ -112,6 +112,12 @@ Node* DataTree::find_mutable(std::string_view path) const {
   return table_.find(path, hash_path(path));
 }
 
+// The root is asked for as "/", but no path has that in front of its name: "//x" has no parent.
+Node* DataTree::parent_of(std::string_view path) const {
+  std::string_view parent = parent_path(path);
+  return parent == "/" ? nullptr : find_mutable(parent);
+}
+
 const Node* DataTree::find(std::string_view path) const { return find_mutable(path); }
 
 Node* DataTree::make_node(Node& parent, std::string_view path, uint64_t hash) {
@@ -308,7 +314,7 @@ Result<void> DataTree::load_node(std::string_view path, std::optional<Bytes> dat
   if (path == "/" || (node == nullptr && (path.empty() || path.front() != '/')))
     return fail(Errc::corrupt, fmt::format("snapshot has a node with the path '{}'", path));
   if (node == nullptr) {
-    Node* parent = find_mutable(parent_path(path));
+    Node* parent = parent_of(path);
     if (parent == nullptr)
       return fail(Errc::corrupt, fmt::format("snapshot has node {} before its parent", path));
     node = make_node(*parent, path, hash_path(path));

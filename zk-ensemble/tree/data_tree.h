@@ -147,6 +147,7 @@ class DataTree {
   void finish(const Txn& txn);
 
   Node* find_mutable(std::string_view path) const;
+  Node* parent_of(std::string_view path) const;
   void make_builtin(std::string_view path, const AclRef& acls, int32_t aversion);
   Node* make_node(Node& parent, std::string_view path, uint64_t hash);
   void remove_node(Node* node, std::string_view path);  // and all below it

@@ -100,6 +100,19 @@ TEST_CASE("replaying what is already there") {
   tree.check_invariants();
 }
 
+TEST_CASE("a path of two slashes is no child of the root") {
+  CoreOptions options;
+  DataTree tree(options);
+  Txn txn;
+  txn.header = {1, 0, 1, 10, OpCode::create};
+  txn.body = CreateTxn{"//x", std::string("d"), open_acl(), false, 1, 0};
+  ApplyResult result;
+  tree.replay(txn, result);
+  CHECK(result.error == ZkError::no_node);
+  CHECK_FALSE(tree.load_node("//x", Bytes{}, -1, {}));
+  tree.check_invariants();
+}
+
 TEST_CASE("closing a session") {
   TreeHarness h;
   h.held.push_back(h.preparer.prepare_create_session(42, 0, 6000, 1));

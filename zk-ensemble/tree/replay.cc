@@ -141,7 +141,7 @@ ZkError DataTree::apply_create(OpCode type, CreateTxn& txn, const TxnHeader& hea
   std::string_view path = txn.path;
   if (path.empty() || path.find('/') == std::string_view::npos) return ZkError::no_node;
   std::string_view parent_name = parent_path(path);
-  Node* parent = find_mutable(parent_name);
+  Node* parent = parent_of(path);
   if (parent == nullptr) return ZkError::no_node;
   uint64_t hash = hash_path(path);
   int64_t acl_ref = acls_.acquire(txn.acls);
