@@ -3,6 +3,7 @@
 
 #include "broker/log/checkpoint.h"
 #include "broker/log/test_bench.h"
+#include "test/support/passing_disk.h"
 
 using namespace ottla;
 using namespace ottla::broker;
@@ -140,41 +141,22 @@ TEST_CASE("a truncation lowers the recovery point on the disk before it cuts") {
 
 namespace {
 // A disk whose blocking work runs when the test says so.
-class HeldDisk final : public rt::Disk {
+class HeldDisk final : public test::PassingDisk {
  public:
-  explicit HeldDisk(rt::World world) : world_(world), disk_(world.disk) {}
+  explicit HeldDisk(rt::World world) : PassingDisk(world.disk), world_(world) {}
   struct Job {
     Fn<void()> work, done;
   };
   std::vector<Job> held;
   bool holding = false;
   void run_blocking(Fn<void()> work, Fn<void()> done) override {
-    if (!holding) return disk_.run_blocking(std::move(work), std::move(done));
+    if (!holding) return inner_.run_blocking(std::move(work), std::move(done));
     held.push_back({std::move(work), std::move(done)});
   }
-  Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
-    return disk_.open(path, mode);
-  }
-  Result<void> rename(const std::string& from, const std::string& to) override {
-    return disk_.rename(from, to);
-  }
-  Result<void> remove(const std::string& path) override { return disk_.remove(path); }
-  Result<void> remove_tree(const std::string& path) override { return disk_.remove_tree(path); }
-  Result<void> make_dirs(const std::string& path) override { return disk_.make_dirs(path); }
-  Result<void> sync_dir(const std::string& path) override { return disk_.sync_dir(path); }
-  Result<std::vector<std::string>> list(const std::string& path) override {
-    return disk_.list(path);
-  }
-  Result<rt::FileInfo> stat(const std::string& path) override { return disk_.stat(path); }
-  Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override {
-    return disk_.lock(path);
-  }
-  Result<rt::Space> space(const std::string& path) override { return disk_.space(path); }
   rt::World world() { return {world_.loop, world_.net, *this, world_.entropy}; }
 
  private:
   rt::World world_;
-  rt::Disk& disk_;
 };
 }  // namespace
 

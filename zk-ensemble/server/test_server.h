@@ -20,6 +20,7 @@
 #include "common/rt_asio/runtime.h"
 #include "common/wire/reader.h"
 #include "common/wire/writer.h"
+#include "test/support/passing_disk.h"
 #include "zk-ensemble/server/server.h"
 
 namespace ottla::zk::testing {
@@ -28,9 +29,9 @@ constexpr int64_t kPatienceMs = 60'000;
 
 // Passes everything on, but syncs wait while it is frozen (those that block while they are held),
 // and while it is full no file grows.
-class FreezingDisk final : public rt::Disk {
+class FreezingDisk final : public test::PassingDisk {
  public:
-  explicit FreezingDisk(rt::Disk& real) : real_(real) {}
+  using PassingDisk::PassingDisk;
   void freeze() { frozen_ = true; }
   void thaw() {
     frozen_ = false;
@@ -44,61 +45,34 @@ class FreezingDisk final : public rt::Disk {
   bool holds_one() const { return waits_; }
 
   Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
-    OTTLA_ASSIGN(auto file, real_.open(path, mode));
+    OTTLA_ASSIGN(auto file, inner_.open(path, mode));
     return std::make_shared<FreezingFile>(*this, std::move(file));
-  }
-  Result<void> rename(const std::string& from, const std::string& to) override {
-    return real_.rename(from, to);
-  }
-  Result<void> remove(const std::string& path) override { return real_.remove(path); }
-  Result<void> remove_tree(const std::string& path) override { return real_.remove_tree(path); }
-  Result<void> make_dirs(const std::string& path) override { return real_.make_dirs(path); }
-  Result<void> sync_dir(const std::string& path) override { return real_.sync_dir(path); }
-  Result<std::vector<std::string>> list(const std::string& path) override {
-    return real_.list(path);
-  }
-  Result<rt::FileInfo> stat(const std::string& path) override { return real_.stat(path); }
-  Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override {
-    return real_.lock(path);
-  }
-  Result<rt::Space> space(const std::string& path) override { return real_.space(path); }
-  void run_blocking(Fn<void()> work, Fn<void()> done) override {
-    real_.run_blocking(std::move(work), std::move(done));
   }
 
  private:
-  class FreezingFile final : public rt::File {
+  class FreezingFile final : public test::PassingFile {
    public:
     FreezingFile(FreezingDisk& disk, std::shared_ptr<rt::File> real)
-        : disk_(disk), real_(std::move(real)) {}
-    const std::string& path() const override { return real_->path(); }
-    uint64_t size() const override { return real_->size(); }
-    Result<size_t> read_at(uint64_t offset, MutBytes into) override {
-      return real_->read_at(offset, into);
-    }
+        : PassingFile(std::move(real)), disk_(disk) {}
     Result<void> write_at(uint64_t offset, std::span<const Bytes> pieces) override {
       if (disk_.full_ && offset >= size()) return fail(Errc::no_space, "no room");
-      return real_->write_at(offset, pieces);
+      return inner_->write_at(offset, pieces);
     }
     void sync(Fn<void(Result<void>)> done) override {
-      if (!disk_.frozen_) return real_->sync(std::move(done));
+      if (!disk_.frozen_) return inner_->sync(std::move(done));
       disk_.waiting_.push_back(
-          [real = real_, done = std::move(done)]() mutable { real->sync(std::move(done)); });
+          [real = inner_, done = std::move(done)]() mutable { real->sync(std::move(done)); });
     }
     Result<void> sync_now() override {
       disk_.waits_ = disk_.held_.load();
       disk_.held_.wait(true);
-      return real_->sync_now();
+      return inner_->sync_now();
     }
-    Result<void> truncate(uint64_t size) override { return real_->truncate(size); }
-    Result<void> allocate(uint64_t size) override { return real_->allocate(size); }
 
    private:
     FreezingDisk& disk_;
-    std::shared_ptr<rt::File> real_;
   };
 
-  rt::Disk& real_;
   bool frozen_ = false;
   bool full_ = false;
   std::atomic<bool> held_ = false, waits_ = false;

@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "common/rt_asio/runtime.h"
+#include "test/support/passing_disk.h"
 #include "zk-ensemble/txnlog/log_reader.h"
 #include "zk-ensemble/txnlog/log_writer.h"
 #include "zk-ensemble/txnlog/recovery.h"
@@ -87,60 +88,32 @@ inline std::string create_entry(int64_t zxid, const std::string& path, const std
 
 // A disk whose files cannot reserve room and take so many more writes; otherwise the given one.
 // Notes where the first byte was written.
-class FullDisk final : public rt::Disk {
+class FullDisk final : public test::PassingDisk {
  public:
   int refused = 0;
   int writes_left = INT_MAX;
   uint64_t first_written = UINT64_MAX;
-  explicit FullDisk(rt::Disk& disk) : disk_(disk) {}
+  using PassingDisk::PassingDisk;
 
   Result<std::shared_ptr<rt::File>> open(const std::string& path, rt::OpenMode mode) override {
-    OTTLA_ASSIGN(auto file, disk_.open(path, mode));
+    OTTLA_ASSIGN(auto file, inner_.open(path, mode));
     return std::make_shared<File>(*this, std::move(file));
-  }
-  Result<void> rename(const std::string& from, const std::string& to) override {
-    return disk_.rename(from, to);
-  }
-  Result<void> remove(const std::string& path) override { return disk_.remove(path); }
-  Result<void> remove_tree(const std::string& path) override { return disk_.remove_tree(path); }
-  Result<void> make_dirs(const std::string& path) override { return disk_.make_dirs(path); }
-  Result<void> sync_dir(const std::string& path) override { return disk_.sync_dir(path); }
-  Result<std::vector<std::string>> list(const std::string& path) override {
-    return disk_.list(path);
-  }
-  Result<rt::FileInfo> stat(const std::string& path) override { return disk_.stat(path); }
-  Result<std::unique_ptr<rt::DirLock>> lock(const std::string& path) override {
-    return disk_.lock(path);
-  }
-  Result<rt::Space> space(const std::string& path) override { return disk_.space(path); }
-  void run_blocking(Fn<void()> work, Fn<void()> done) override {
-    disk_.run_blocking(std::move(work), std::move(done));
   }
 
  private:
-  struct File final : rt::File {
-    File(FullDisk& on, std::shared_ptr<rt::File> file) : disk(on), inner(std::move(file)) {}
-    const std::string& path() const override { return inner->path(); }
-    uint64_t size() const override { return inner->size(); }
-    Result<size_t> read_at(uint64_t offset, MutBytes into) override {
-      return inner->read_at(offset, into);
-    }
+  struct File final : test::PassingFile {
+    File(FullDisk& on, std::shared_ptr<rt::File> file) : PassingFile(std::move(file)), disk(on) {}
     Result<void> write_at(uint64_t offset, std::span<const Bytes> pieces) override {
       if (disk.writes_left-- <= 0) return fail(Errc::no_space, "no room");
       disk.first_written = std::min(disk.first_written, offset);
-      return inner->write_at(offset, pieces);
+      return inner_->write_at(offset, pieces);
     }
-    void sync(Fn<void(Result<void>)> done) override { inner->sync(std::move(done)); }
-    Result<void> sync_now() override { return inner->sync_now(); }
-    Result<void> truncate(uint64_t size) override { return inner->truncate(size); }
     Result<void> allocate(uint64_t) override {
       ++disk.refused;
       return fail(Errc::no_space, "no room to reserve");
     }
     FullDisk& disk;
-    std::shared_ptr<rt::File> inner;
   };
-  rt::Disk& disk_;
 };
 
 }  // namespace ottla::zk::testing
