@@ -1,27 +1,22 @@
-// Behaviour on real sockets, files and threads. What both runtimes promise is in test/sim.
+// Connections on real sockets, and the names of hosts. What both runtimes promise is in test/sim.
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
-#include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
 #include <thread>
 
 #include "common/rt_asio/host_name.h"
 #include "common/rt_asio/runtime.h"
-
-using namespace ottla;
-using rt_asio::AsioRuntime;
+#include "common/rt_asio/test_support.h"
 
 namespace {
 
@@ -34,16 +29,6 @@ const char* own_name = nullptr;
 const char* reverse_name = nullptr;
 
 }  // namespace
-
-// A disk that loses what one sync was to write, and then writes on.
-std::atomic<bool> next_sync_fails = false;
-
-extern "C" int fdatasync(int fd) {
-  static auto* real = reinterpret_cast<decltype(&fdatasync)>(::dlsym(RTLD_NEXT, "fdatasync"));
-  if (!next_sync_fails.exchange(false)) return real(fd);
-  errno = EIO;
-  return -1;
-}
 
 extern "C" int gethostname(char* into, size_t size) noexcept {
   static auto* real = reinterpret_cast<decltype(&gethostname)>(::dlsym(RTLD_NEXT, "gethostname"));
@@ -81,18 +66,8 @@ extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo
   return real(host, service, hints, found);
 }
 
+namespace ottla::rt_asio {
 namespace {
-
-constexpr int64_t kPatienceMs = 20'000;
-
-struct TempDir {
-  TempDir() {
-    char name[] = "/tmp/ottla-rt-XXXXXX";
-    path = ::mkdtemp(name);
-  }
-  ~TempDir() { std::filesystem::remove_all(path); }
-  std::string path;
-};
 
 // Two ends of one connection.
 struct Pair {
@@ -135,102 +110,6 @@ struct Drain {
   bool done = false;
   std::optional<Error> error;
 };
-
-std::string pattern(size_t size) {
-  std::string text(size, '\0');
-  for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + (i * 7 + i / 1000) % 26);
-  return text;
-}
-
-Buffer buffer_of(std::string_view text) { return Buffer(as_bytes(text)); }
-
-}  // namespace
-
-TEST_CASE("timers fire in order, re-arm, cancel, and may destroy themselves") {
-  AsioRuntime runtime;
-  rt::Loop& loop = runtime.world().loop;
-  std::string order;
-  Instant start = loop.now();
-  auto a = loop.make_timer([&] { order += 'a'; });
-  auto b = loop.make_timer([&] { order += 'b'; });
-  std::unique_ptr<rt::Timer> c = loop.make_timer([&] {
-    order += 'c';
-    c.reset();
-  });
-  auto never = loop.make_timer([&] { order += '!'; });
-  int repeats = 0;
-  std::unique_ptr<rt::Timer> again = loop.make_timer([&] {
-    if (++repeats < 3) again->arm_at(loop.now());
-  });
-  a->arm_at(after_ms(start, 1));
-  b->arm_at(after_ms(start, 10));
-  c->arm_at(after_ms(start, 5));
-  never->arm_at(after_ms(start, 2));
-  a->arm_at(after_ms(start, 15));  // later than before
-  never->cancel();
-  CHECK(!never->armed());
-  again->arm_at(start);
-  REQUIRE(runtime.run_until([&] { return order.size() == 3; }, kPatienceMs));
-  CHECK(order == "cba");
-  CHECK(loop.now() - start >= ms_to_ns(15));
-  CHECK(repeats == 3);
-  CHECK(!a->armed());
-}
-
-TEST_CASE("many timers, re-armed at random, fire in the order of their times") {
-  AsioRuntime runtime;
-  rt::Loop& loop = runtime.world().loop;
-  std::vector<std::unique_ptr<rt::Timer>> timers;
-  std::vector<Instant> due(300);
-  std::vector<Instant> fired;
-  for (size_t i = 0; i < due.size(); ++i)
-    timers.push_back(loop.make_timer([&, i] { fired.push_back(due[i]); }));
-  Instant start = loop.now();
-  uint64_t random = 12345;
-  for (int round = 0; round < 5; ++round)
-    for (size_t i = 0; i < due.size(); ++i) {
-      random = random * 6364136223846793005u + 1442695040888963407u;
-      due[i] = start + static_cast<int64_t>((random >> 33) % 30'000'000);
-      timers[i]->arm_at(due[i]);
-      if (random % 7 == 0 && round < 4) timers[i]->cancel();
-    }
-  REQUIRE(runtime.run_until([&] { return fired.size() == due.size(); }, kPatienceMs));
-  CHECK(std::is_sorted(fired.begin(), fired.end()));
-}
-
-TEST_CASE("posts of many threads all run on the loop, each thread's in order") {
-  AsioRuntime runtime;
-  rt::Loop& loop = runtime.world().loop;
-  constexpr int kThreads = 4, kEach = 5000;
-  std::vector<int> last(kThreads, -1);
-  int total = 0;
-  bool in_order = true;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t)
-    threads.emplace_back([&, t] {
-      for (int i = 0; i < kEach; ++i)
-        loop.post([&, t, i] {
-          in_order = in_order && last[t] == i - 1;
-          last[t] = i;
-          if (++total == kThreads * kEach) runtime.stop();
-        });
-    });
-  runtime.run();
-  for (auto& thread : threads) thread.join();
-  CHECK(in_order);
-  CHECK(total == kThreads * kEach);
-  // Posted by the loop itself: after the callback, not within it.
-  std::string order;
-  loop.post([&] {
-    loop.post([&] {
-      order += "2";
-      runtime.stop();
-    });
-    order += "1";
-  });
-  runtime.run();
-  CHECK(order == "12");
-}
 
 TEST_CASE("bytes go both ways, in order, however they were queued") {
   AsioRuntime runtime;
@@ -530,144 +409,5 @@ TEST_CASE("connections leave some descriptors to files") {
   ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
-TEST_CASE("files: positions, short reads, several pieces, truncate, allocate") {
-  AsioRuntime runtime;
-  TempDir dir;
-  rt::Disk& disk = runtime.world().disk;
-  std::string path = dir.path + "/f";
-  CHECK(disk.open(path, rt::OpenMode::read).error().code == Errc::not_found);
-  auto file = *disk.open(path, rt::OpenMode::create);
-  CHECK(disk.open(path, rt::OpenMode::create_new).error().code == Errc::exists);
-  std::vector<std::string> texts;
-  std::vector<Bytes> pieces;
-  std::string whole;
-  for (int i = 0; i < 1000; ++i) texts.push_back(i % 5 == 0 ? "" : std::to_string(i) + ",");
-  for (const std::string& text : texts) {
-    pieces.push_back(as_bytes(text));
-    whole += text;
-  }
-  REQUIRE(file->write_at(3, pieces));
-  CHECK(file->size() == whole.size() + 3);
-  Buffer buffer(whole.size() + 100);
-  CHECK(*file->read_at(3, buffer.mutable_bytes()) == whole.size());
-  CHECK(as_text(buffer.bytes().first(whole.size())) == whole);
-  REQUIRE(file->truncate(5));
-  CHECK(file->size() == 5);
-  REQUIRE(file->allocate(4096));
-  REQUIRE(file->allocate(100));
-  CHECK(file->size() == 4096);
-  CHECK(*file->read_at(0, buffer.mutable_bytes().first(8)) == 8);
-  CHECK(as_text(buffer.bytes().first(8)) == std::string_view("\0\0\0001,\0\0\0", 8));
-  REQUIRE(file->sync_now());
-  CHECK(disk.open(dir.path, rt::OpenMode::read).error().context.find(dir.path) !=
-        std::string::npos);
-  CHECK(disk.stat(path)->size == 4096);
-  rt::Space space = disk.space(dir.path).value();
-  CHECK(space.free_bytes > 0);
-  CHECK(space.total_bytes >= space.free_bytes);
-}
-
-TEST_CASE("directories, names, whole-file replacement, locks") {
-  AsioRuntime runtime;
-  TempDir dir;
-  rt::Disk& disk = runtime.world().disk;
-  std::string deep = dir.path + "/a/b/c";
-  REQUIRE(disk.make_dirs(deep));
-  REQUIRE(disk.make_dirs(deep));
-  REQUIRE(rt::replace_file(disk, deep + "/x", as_bytes("one")));
-  REQUIRE(rt::replace_file(disk, deep + "/x", as_bytes("two")));
-  CHECK(*rt::read_file(disk, deep + "/x") == "two");
-  REQUIRE(disk.make_dirs(deep + "/sub"));
-  CHECK(*disk.list(deep) == std::vector<std::string>{"sub", "x"});
-  CHECK(disk.stat(deep)->is_directory);
-  CHECK(disk.make_dirs(deep + "/x/y").error().code == Errc::not_found);
-  CHECK(!disk.remove(deep));
-  REQUIRE(disk.sync_dir(deep));
-  REQUIRE(disk.remove_tree(dir.path + "/a"));
-  REQUIRE(disk.remove_tree(dir.path + "/a"));
-  CHECK(disk.stat(dir.path + "/a").error().code == Errc::not_found);
-
-  for (const std::string& target : {dir.path + "/.lock", dir.path}) {
-    auto held = disk.lock(target);
-    REQUIRE(held);
-    auto refused = disk.lock(target);
-    REQUIRE(!refused);
-    CHECK(refused.error().code == Errc::in_use);
-    held->reset();
-    CHECK(disk.lock(target));
-  }
-}
-
-TEST_CASE("a sync that failed fails those that were asked for meanwhile") {
-  AsioRuntime runtime;
-  TempDir dir;
-  auto file = runtime.world().disk.open(dir.path + "/f", rt::OpenMode::create_new).value();
-  next_sync_fails = true;
-  std::vector<bool> good;
-  for (int i = 0; i < 3; ++i)
-    file->sync([&](Result<void> done) { good.push_back(done.has_value()); });
-  REQUIRE(runtime.run_until([&] { return good.size() == 3; }, kPatienceMs));
-  CHECK(good == std::vector<bool>{false, false, false});
-}
-
-TEST_CASE("syncs asked for while one runs share the next, and end on the loop in order") {
-  AsioRuntime runtime;
-  TempDir dir;
-  rt::Disk& disk = runtime.world().disk;
-  auto file = *disk.open(dir.path + "/f", rt::OpenMode::create);
-  std::vector<int> ended;
-  auto thread = std::this_thread::get_id();
-  for (int i = 0; i < 100; ++i) {
-    REQUIRE(file->write_at(static_cast<uint64_t>(i), as_bytes("x")));
-    file->sync([&, i](Result<void> result) {
-      CHECK(result);
-      CHECK(std::this_thread::get_id() == thread);
-      ended.push_back(i);
-    });
-  }
-  CHECK(ended.empty());
-  REQUIRE(runtime.run_until([&] { return ended.size() == 100; }, kPatienceMs));
-  CHECK(std::is_sorted(ended.begin(), ended.end()));
-  // The file goes away: its callbacks with it, the sync itself may still run.
-  file->sync([](Result<void>) { FAIL("called after destruction"); });
-  file.reset();
-  runtime.run_until([] { return false; }, 30);
-
-  std::atomic<bool> worked = false;
-  bool done = false;
-  disk.run_blocking([&] { worked = std::this_thread::get_id() != thread; }, [&] { done = true; });
-  REQUIRE(runtime.run_until([&] { return done; }, kPatienceMs));
-  CHECK(worked);
-}
-
-TEST_CASE("signals arrive on the loop") {
-  AsioRuntime runtime;
-  std::vector<int> seen;
-  runtime.on_signal({SIGUSR1, SIGUSR2}, [&](int number) { seen.push_back(number); });
-  ::kill(::getpid(), SIGUSR1);
-  REQUIRE(runtime.run_until([&] { return seen.size() == 1; }, kPatienceMs));
-  // Out of an idle wait too.
-  std::thread([] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    ::kill(::getpid(), SIGUSR2);
-  }).detach();
-  REQUIRE(runtime.run_until([&] { return seen.size() == 2; }, kPatienceMs));
-  CHECK(seen == std::vector<int>{SIGUSR1, SIGUSR2});
-}
-
-TEST_CASE("an ignored signal stays ignored") {
-  ::signal(SIGUSR1, SIG_IGN);
-  AsioRuntime runtime;
-  std::vector<int> seen;
-  runtime.on_signal({SIGUSR1, SIGUSR2}, [&](int number) { seen.push_back(number); });
-  ::kill(::getpid(), SIGUSR1);
-  ::kill(::getpid(), SIGUSR2);
-  REQUIRE(runtime.run_until([&] { return !seen.empty(); }, kPatienceMs));
-  CHECK(seen == std::vector<int>{SIGUSR2});
-  ::signal(SIGUSR1, SIG_DFL);
-}
-
-TEST_CASE("entropy differs") {
-  AsioRuntime runtime;
-  CHECK(runtime.world().entropy.u64() != runtime.world().entropy.u64());
-}
+}  // namespace
+}  // namespace ottla::rt_asio
