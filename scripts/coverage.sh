@@ -43,8 +43,9 @@ fi
 
 objects=()
 for name in "${tests[@]}"; do
-  program=$(find $build -type f -name "$name" -perm -u+x)
-  [ -n "$program" ] && objects+=(-object "$program")
+  # The one that ninja makes: an older layout may have left another of this name.
+  program=$(ninja -C $build -t query "$name" | sed -n '/^  input: phony/{n;s/^ *//p}')
+  objects+=(-object "$build/$program")
 done
 llvm-cov-19 export -format=lcov -instr-profile $build/merged.profdata "${objects[@]:1}" \
   -ignore-filename-regex "^/usr/|$not_counted" > $build/lines.lcov
