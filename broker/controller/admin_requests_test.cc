@@ -37,6 +37,9 @@ struct Asking : Scene, TopicAdminHost {
   bool is_queued_for_deletion(const std::string& topic) const override {
     return queued.contains(topic);
   }
+  UntoldTopics untold_topics() const override {
+    return untold(controllers.begin()->second->state(), *image);
+  }
   AdminRefusal validate_topic_config(const ConfigMap& config) const override {
     if (!config.contains("no.such")) return {};
     return {ErrorCode::invalid_config, "Unknown topic config name: no.such"};
@@ -346,6 +349,57 @@ TEST_CASE("topics are deleted by name and by id, where that is allowed") {
   request.topics.resize(1);
   CHECK(remove(kept, 2) == Errors{ErrorCode::invalid_request});
   CHECK(remove(kept, 3) == Errors{ErrorCode::topic_deletion_disabled});
+}
+
+// Seed 1795401023042 of sim_stack: a restarted broker called a topic unknown that was there.
+TEST_CASE("a topic that the controller has yet to tell of is not called unknown") {
+  Asking scene({1});
+  scene.create_topic("nowhere", R"({"partitions":{"0":[7]},"version":2})");
+  scene.settle();
+  scene.hold_metadata = true;
+  scene.create_topic("t", kOneReplica);
+  scene.settle();
+  kmsg::DeleteTopicsRequest request;
+  request.timeout_ms = 1000;
+  request.topics.resize(4);
+  request.topics[0].topic_id = *kmsg::Uuid::from_string("yrHP8pdTTl-15EDiMQmS5Q");
+  request.topics[1].name = "t";
+  request.topics[2].name = "nobody";
+  request.topics[3].name = "nowhere";  // no broker of it lives: nobody is told of it
+  auto remove = [&] {
+    auto results = scene.ask<std::vector<DeleteTopicResult>>(
+        [&](auto done) { scene.topics->delete_topics(request, 6, std::move(done)); });
+    std::vector<ErrorCode> errors;
+    for (const auto& result : results) errors.push_back(result.error);
+    return errors;
+  };
+  using Errors = std::vector<ErrorCode>;
+  constexpr ErrorCode kUnknown = ErrorCode::unknown_topic_or_partition;
+  CHECK(remove() ==
+        Errors{ErrorCode::not_controller, ErrorCode::not_controller, kUnknown, kUnknown});
+  CHECK(scene.zk.exists(zpath::topic("t")));
+
+  // A controller that is elected anew has everything to load.
+  Controller& controller = *scene.controllers.at(1);
+  controller.stop();
+  scene.zk.apply(ZkRequest::remove(zpath::kController));
+  std::optional<bool> loads;
+  scene.sessions.at(1)->lose_reply = [&](const ZkRequest&) {
+    if (controller.active() && !loads) loads = scene.untold_topics().loading;
+    return false;
+  };
+  controller.start();
+  CHECK_FALSE(scene.untold_topics().loading);  // not elected yet
+  scene.run();
+  scene.sessions.at(1)->lose_reply = nullptr;
+  CHECK(loads == true);
+  CHECK_FALSE(scene.untold_topics().loading);
+  CHECK(scene.untold_topics().names == std::set<std::string>{"t"});
+
+  scene.hold_metadata = false;
+  scene.settle();
+  CHECK(remove() == Errors{ErrorCode::none, ErrorCode::none, kUnknown, kUnknown});
+  CHECK_FALSE(scene.zk.exists(zpath::topic("t")));
 }
 
 TEST_CASE("partitions are added, or refused each for itself") {

@@ -62,6 +62,9 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
   bool is_queued_for_deletion(const std::string& topic) const override {
     return controller && controller->queued_for_deletion(topic);
   }
+  UntoldTopics untold_topics() const override {
+    return controller ? untold(controller->state(), *host.metadata()) : UntoldTopics{};
+  }
   AdminRefusal validate_topic_config(const ConfigMap& config) const override {
     return host.validate_topic_config(config);
   }
@@ -86,8 +89,9 @@ struct ControlPlane::Impl final : ZkListener, TopicAdminHost {
   bool connected_once = false;
   bool registered_once = false;
   bool leaving = false;
-  bool join_waits = false;     // for the session file
-  int64_t saving_session = 0;  // being written, or written
+  bool save_runs = false;   // the session file is being written
+  bool join_waits = false;  // for that write
+  Fn<void()> leave_waits;   // for that write
   int64_t saved_session = 0;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   int64_t broker_epoch = -1;
@@ -271,9 +275,11 @@ void ControlPlane::join(BrokerRegistration self, Fn<void(Result<int64_t>)> done)
 }
 
 // The right to end this session must be on disk before the session owns anything. Begun as soon as
-// the session is to be used, so that its syncs run beside the loading of configs and logs.
+// the session is to be used, so that its syncs run beside the loading of configs and logs. One
+// write at a time: a later session's comes after it, and an end, which removes the file, too.
 void ControlPlane::Impl::begin_save() {
-  saving_session = client->session().session_id;
+  if (save_runs) return;
+  save_runs = true;
   SessionRecord record{client->session(), options.broker_id, cluster_id,
                        client_options.servers.chroot};
   auto result = std::make_shared<Result<void>>();
@@ -281,8 +287,9 @@ void ControlPlane::Impl::begin_save() {
       [disk = &world.disk, dir = options.session_dir, record, result] {
         *result = write_session_file(*disk, dir, record);
       },
-      [this, token = alive, result, session = saving_session] {
-        if (!*token || session != saving_session) return;
+      [this, token = alive, result, session = record.session.session_id] {
+        if (!*token) return;
+        save_runs = false;
         // Without the file a restart after a kill has to wait for the session's timeout: no reason
         // to refuse service.
         if (!*result)
@@ -290,6 +297,7 @@ void ControlPlane::Impl::begin_save() {
                     "the session was not saved; a restart after a kill must wait for its timeout",
                     "why=\"{}\"", result->error().context);
         saved_session = session;
+        if (leave_waits) return std::exchange(leave_waits, nullptr)();
         if (join_waits) join();
       });
 }
@@ -301,8 +309,7 @@ void ControlPlane::Impl::join() {
   if (session == 0) return;  // expired: the next session joins
   if (saved_session != session) {
     join_waits = true;
-    if (saving_session != session) begin_save();
-    return;
+    return begin_save();
   }
   self.timestamp_ms = world.loop.wall_ms();
   register_broker(*client, self, {options.single_broker, options.zookeeper_connect},
@@ -349,10 +356,15 @@ void ControlPlane::leave(Fn<void()> done) {
   }
   impl_->client->close(
       kCloseTimeoutMs, [impl = impl_.get(), done = std::move(done)](bool gone) mutable {
-        // A session that no server could be told to end is for the next run to reclaim. One that
-        // has ended is not: losing the removal costs a try at an expired one.
-        if (gone) (void)impl->world.disk.remove(impl->options.session_dir + "/" + kSessionFileName);
-        done();
+        auto end = [impl, gone, done = std::move(done)]() mutable {
+          // A session that no server could be told to end is for the next run to reclaim. One that
+          // has ended is not: losing the removal costs a try at an expired one.
+          if (gone)
+            (void)impl->world.disk.remove(impl->options.session_dir + "/" + kSessionFileName);
+          done();
+        };
+        if (!impl->save_runs) return end();
+        impl->leave_waits = std::move(end);
       });
 }
 

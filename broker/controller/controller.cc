@@ -317,6 +317,7 @@ void Controller::load_states(std::vector<TopicPartition> tps) {
 // The order of steps is Kafka's: brokers learn of each other, then get the states as they are, then
 // what changed while no controller lived.
 void Controller::on_loaded() {
+  state_.loaded = true;
   for (const auto& [id, broker] : state_.brokers)
     channel_.add_broker(broker.registration, broker.epoch);
   RequestBatch brokers_only;
@@ -408,7 +409,7 @@ void Controller::send(RequestBatch& batch) {
 
 void Controller::check_invariants() const {
   if (!active()) {
-    OTTLA_CHECK(state_.topics.empty() && state_.brokers.empty());
+    OTTLA_CHECK(state_.topics.empty() && state_.brokers.empty() && !state_.loaded);
     return;
   }
   OTTLA_CHECK(state_.epoch_zk_version >= 0);

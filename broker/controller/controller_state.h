@@ -54,6 +54,7 @@ struct LiveBroker {
 struct ControllerState {
   int32_t epoch = 0;              // content of /controller_epoch; 0: not the controller
   int32_t epoch_zk_version = -1;  // guards every write
+  bool loaded = false;            // the rest is what ZooKeeper held
   std::map<int32_t, LiveBroker> brokers;
   std::map<int32_t, std::set<TopicPartition>> offline_replicas;  // on failed log dirs, by broker
   std::map<std::string, TopicContext> topics;

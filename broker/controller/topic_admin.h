@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,16 @@ struct TopicAdminOptions {
   int32_t transaction_topic_segment_bytes = 104857600;
 };
 
+// What brokers are about to hear of without anybody's doing: topics that this controller has, with
+// partitions of which it tells, and that the metadata does not show. While it loads nobody knows.
+struct UntoldTopics {
+  bool loading = false;
+  std::set<std::string> names;
+  std::set<kmsg::Uuid> ids;
+};
+struct ControllerState;
+UntoldTopics untold(const ControllerState& controller, const MetadataImage& image);
+
 // What TopicAdmin must be told by its broker.
 class TopicAdminHost {
  public:
@@ -71,6 +82,7 @@ class TopicAdminHost {
   // Is this broker the active controller? CreateTopics and the like are its alone.
   virtual bool is_active_controller() const = 0;
   virtual bool is_queued_for_deletion(const std::string& topic) const = 0;
+  virtual UntoldTopics untold_topics() const = 0;
   // Names known, values of their type and range, rules between keys: code and Kafka's text.
   virtual AdminRefusal validate_topic_config(const ConfigMap& config) const = 0;
 };
@@ -85,7 +97,8 @@ class TopicAdmin {
   void create_topics(const kmsg::CreateTopicsRequest& request,
                      Fn<void(std::vector<CreateTopicResult>)> done);
   // `version` decides the code for disabled deletion. Name and id both given in one entry is for
-  // the caller to refuse (invalid_request for the whole request).
+  // the caller to refuse (invalid_request for the whole request). A topic that the controller has
+  // yet to tell of is no unknown one: not_controller, which clients try again.
   void delete_topics(const kmsg::DeleteTopicsRequest& request, int16_t version,
                      Fn<void(std::vector<DeleteTopicResult>)> done);
   void create_partitions(const kmsg::CreatePartitionsRequest& request,

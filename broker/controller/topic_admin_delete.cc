@@ -1,5 +1,8 @@
 // Room broker/controller: DeleteTopics. The mark below /admin/delete_topics is all that is written
 // here; the controller deletes (topic_deletion.cc). Source: Kafka's ZkAdminManager (behaviour).
+#include <algorithm>
+
+#include "broker/controller/controller_state.h"
 #include "broker/controller/topic_admin_impl.h"
 
 namespace ottla::broker {
@@ -8,10 +11,24 @@ namespace {
 using kmsg::ErrorCode;
 }  // namespace
 
+UntoldTopics untold(const ControllerState& controller, const MetadataImage& image) {
+  UntoldTopics out;
+  out.loading = controller.epoch > 0 && !controller.loaded;
+  for (const auto& [name, topic] : controller.topics) {
+    bool told = std::any_of(topic.partitions.begin(), topic.partitions.end(),
+                            [](const auto& entry) { return entry.second.state.has_value(); });
+    if (!told || controller.deleting(name) || image.topic(name) != nullptr) continue;
+    out.names.insert(name);
+    if (!topic.id.is_zero()) out.ids.insert(topic.id);
+  }
+  return out;
+}
+
 void TopicAdmin::delete_topics(const kmsg::DeleteTopicsRequest& request, int16_t version,
                                Fn<void(std::vector<DeleteTopicResult>)> done) {
   auto results = std::make_shared<std::vector<DeleteTopicResult>>();
   MetadataPtr image = impl_->host.metadata();
+  std::optional<UntoldTopics> untold;  // read when it is needed
   auto add = [&](std::optional<std::string> name, const kmsg::Uuid& id) {
     DeleteTopicResult result;
     result.topic_id = id;
@@ -25,6 +42,14 @@ void TopicAdmin::delete_topics(const kmsg::DeleteTopicsRequest& request, int16_t
     }
     if (result.error == ErrorCode::none && image->topic(*result.name) == nullptr)
       result.error = ErrorCode::unknown_topic_or_partition;
+    bool unknown = result.error == ErrorCode::unknown_topic_or_partition ||
+                   result.error == ErrorCode::unknown_topic_id;
+    if (unknown) {
+      if (!untold) untold = impl_->host.untold_topics();
+      if (untold->loading || untold->ids.contains(id) ||
+          untold->names.contains(result.name.value_or("")))
+        result.error = ErrorCode::not_controller;
+    }
     results->push_back(std::move(result));
   };
   for (const auto& topic : request.topics) add(topic.name, topic.topic_id);

@@ -9,10 +9,13 @@
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <deque>
 
 #include "broker/controller/config_store.h"
+#include "broker/controller/session_file.h"
 #include "broker/controller/test_lone_broker.h"
 #include "common/rt_sim/simulator.h"
+#include "test/support/passing_disk.h"
 #include "zk-ensemble/config/server_config.h"
 #include "zk-ensemble/server/server.h"
 
@@ -249,6 +252,78 @@ TEST_CASE("control plane: any order of faults, then peace: everything acknowledg
   }
   CHECK(acknowledged > 0);
   CHECK(configs > 0);
+}
+
+// A disk whose work off the loop waits until it is told to go on.
+class HeldDisk final : public test::PassingDisk {
+ public:
+  explicit HeldDisk(rt::World world) : PassingDisk(world.disk), world_(world) {}
+  void run_blocking(Fn<void()> work, Fn<void()> done) override {
+    held.emplace_back(std::move(work), std::move(done));
+  }
+  void go_on() {
+    auto [work, done] = std::move(held.front());
+    held.pop_front();
+    inner_.run_blocking(std::move(work), std::move(done));
+  }
+  rt::World world() { return {world_.loop, world_.net, *this, world_.entropy}; }
+  std::deque<std::pair<Fn<void()>, Fn<void()>>> held;
+
+ private:
+  rt::World world_;
+};
+
+struct HeldStory : Story {
+  HeldStory() : Story(1) {
+    sim.kill("b");
+    broker.reset();
+    disk.emplace(sim.restart("b"));
+    start_broker(disk->world());
+    REQUIRE(until([&] { return disk->held.size() == 1; }));
+  }
+  ~HeldStory() { broker.reset(); }
+  bool until(Fn<bool()> met) { return sim.run_until(std::move(met), 20'000 * kMs); }
+  std::optional<SessionRecord> file() { return read_session_file(*disk, "/logs"); }
+  int64_t registered_by() {
+    const auto* node = server->tree().find("/chroot/of/mine/brokers/ids/0");
+    return node == nullptr ? 0 : server->tree().stat_of(*node).ephemeral_owner;
+  }
+  std::optional<HeldDisk> disk;
+};
+
+TEST_CASE("an end waits for the file of its session, and leaves none") {
+  HeldStory story;
+  bool left = false;
+  story.broker->plane->leave([&] { left = true; });
+  REQUIRE(story.until([&] { return story.server->tree().sessions().empty(); }));
+  story.sim.run_for(3000 * kMs);
+  CHECK_FALSE(left);
+  story.disk->go_on();
+  REQUIRE(story.until([&] { return left; }));
+  CHECK_FALSE(story.file());
+  story.sim.run_for(3000 * kMs);
+  CHECK(story.disk->held.empty());
+}
+
+TEST_CASE("a session's file comes after the one of the session before") {
+  HeldStory story;
+  // It ends while its file is on the way.
+  int64_t first = story.server->tree().sessions().begin()->first;
+  story.sim.partition("zk", "b");
+  REQUIRE(story.until([&] { return story.server->tree().sessions().empty(); }));
+  story.sim.heal();
+  REQUIRE(story.until([&] { return story.server->tree().sessions().size() == 1; }));
+  story.sim.run_for(3000 * kMs);
+  CHECK(story.disk->held.size() == 1);
+  CHECK(story.registered_by() == 0);
+  story.disk->go_on();
+  REQUIRE(story.until([&] { return story.disk->held.size() == 1; }));
+  CHECK(story.file()->session.session_id == first);
+  CHECK(story.registered_by() == 0);
+  story.disk->go_on();
+  REQUIRE(story.until([&] { return story.registered_by() != 0; }));
+  CHECK(story.registered_by() != first);
+  CHECK(story.file()->session.session_id == story.registered_by());
 }
 
 }  // namespace
