@@ -45,7 +45,6 @@ class SparseIndex {
   Result<void> create_missing();
   // Writes what is in memory; creates the file when there is none.
   Result<void> save();
-  Result<void> sync_now();  // save() first; may run on a pool thread while no other call does
   bool dirty() const { return dirty_; }
   // The whole content; for checks.
   Result<Buffer> all();
