@@ -79,6 +79,10 @@ void Simulator::pause(const std::string& name, int64_t ns) {
   host.paused_until = std::max(host.paused_until, core_->now + ns);
 }
 
+bool Simulator::is_paused(const std::string& name) const {
+  return core_->host(name).paused_until > core_->now;
+}
+
 // -------------------------------------------------------------------------------------------- time
 
 bool Simulator::step() { return core_->step(); }

@@ -119,6 +119,7 @@ class Simulator {
   // The process stands still for so long (SIGSTOP): its timers, reads and syncs come late, all at
   // once. Its machine goes on: connections are accepted into the backlog, bytes are buffered.
   void pause(const std::string& name, int64_t ns);
+  bool is_paused(const std::string& name) const;
 
   // -- network. A cut is one-way: bytes are held (as by a TCP that retransmits) until it is healed,
   // and new connections time out.

@@ -240,7 +240,8 @@ void Run::clean_end() {
 }
 
 bool Run::everybody_finished() const {
-  if (server_is_over_ || !server_->tree().sessions().empty()) return false;
+  if (server_is_over_ || simulator_.is_paused("server") || !server_->tree().sessions().empty())
+    return false;
   for (const auto& client : clients_)
     if (!client->finished()) return false;
   return true;

@@ -173,7 +173,7 @@ void Trial::append() {
 
 // A producer that heard nothing sends its last batch again: it must be known when it survived.
 void Trial::retry_last() {
-  if (floor_ > 0 || odd_times_) return;
+  if (start_ > 0 || odd_times_) return;
   for (auto at = history_.rbegin(); at != history_.rend(); ++at) {
     BatchView batch(as_bytes(at->bytes));
     if (!batch.has_producer_id()) continue;

@@ -70,7 +70,7 @@ class Trial {
   int64_t other_acknowledged_ = 0;
   int64_t half_cut_ = INT64_MAX;
   bool trims_ = false, odd_times_ = false, follows_ = false;
-  // Where the log begins now, and where it began at the last start: a crash may undo a raise.
+  // Where the log begins now, and the least that a power failure may take it back to.
   int64_t start_ = 0, floor_ = 0;
   int64_t forgotten_ = 0;  // epochs of what was once below the start may be unknown
   int64_t hw_ = 0;
