@@ -89,6 +89,28 @@ TEST_CASE("an epoch file of before a truncation does not hide the batches' epoch
   CHECK(bench.log->epochs().entries() == std::vector<EpochEntry>{{1, 0}, {2, 5}});
 }
 
+TEST_CASE("of a torn epoch file and a torn batch, the batch tells no epochs") {
+  LogBench bench;
+  bench.create();
+  bench.epoch = 1;
+  bench.append(5);
+  std::string path = bench.path() / "00000000000000000000.log";
+  auto size = std::filesystem::file_size(path);
+  bench.epoch = 4;
+  bench.append(5);
+  bench.log.reset();
+  std::FILE* file = std::fopen(path.c_str(), "r+");
+  std::fseek(file, static_cast<long>(size), SEEK_SET);
+  for (int i = 0; i < 8; ++i) std::fputc(0, file);  // its base offset: 0
+  std::fseek(file, -7, SEEK_END);
+  std::fputs("damage", file);
+  std::fclose(file);
+  std::ofstream(bench.path() / "leader-epoch-checkpoint") << "";
+  bench.reopen(false, 5);
+  CHECK(bench.log->leo() == 5);
+  CHECK(bench.log->epochs().entries() == std::vector<EpochEntry>{{1, 0}});
+}
+
 TEST_CASE("a torn tail is cut and the rest stays") {
   LogBench bench;
   bench.config.index_interval_bytes = 300;

@@ -273,16 +273,18 @@ class LogRecovery {
       epochs_changed_ |= log_.epochs_.assign(batch.leader_epoch, from);
   }
 
-  // The epoch file was torn: the batches of all synced segments tell again.
+  // The epoch file was torn: the batches below the point tell again. What lies behind them in the
+  // last segment may be torn too, and say any offset.
   Result<void> learn_epochs_below(int64_t point) {
     for (auto& [base, segment] : log_.segments_) {
       if (base >= point) break;
       OTTLA_ASSIGN(auto file, segment->file());
       BatchScanner scanner(*file, 0, segment->size());
-      while (true) {
+      for (int64_t next = base; next < point;) {
         OTTLA_ASSIGN(auto batch, scanner.next());
-        if (!batch || batch->base_offset >= point) break;
+        if (!batch || batch->base_offset < next || batch->base_offset >= point) break;
         learn_epoch(*batch);
+        next = batch->last_offset + 1;
       }
     }
     return {};
