@@ -94,6 +94,13 @@ struct Asking : Scene, TopicAdminHost {
                         std::string(kmsg::error_name(one.error_code)));
     return lines;
   }
+  std::vector<ErrorCode> remove(const kmsg::DeleteTopicsRequest& request, int16_t version = 6) {
+    auto results = ask<std::vector<DeleteTopicResult>>(
+        [&](auto done) { topics->delete_topics(request, version, std::move(done)); });
+    std::vector<ErrorCode> errors;
+    for (const auto& result : results) errors.push_back(result.error);
+    return errors;
+  }
   void give_leadership_to_2() {
     zk.apply(ZkRequest::set(
         zpath::partition_state("t", 0),
@@ -327,28 +334,21 @@ TEST_CASE("topics are deleted by name and by id, where that is allowed") {
   request.topics[1].topic_id = *kmsg::Uuid::from_string("AAAAAAAAAAAAAAAAAAAAAQ");
   request.topics[2].name = "nobody";
   request.topics[3].name = std::nullopt;
-  auto remove = [&](Asking& at, int16_t version) {
-    auto results = at.ask<std::vector<DeleteTopicResult>>(
-        [&](auto done) { at.topics->delete_topics(request, version, std::move(done)); });
-    std::vector<ErrorCode> errors;
-    for (const auto& result : results) errors.push_back(result.error);
-    return errors;
-  };
   using Errors = std::vector<ErrorCode>;
   scene.active = false;
-  CHECK(remove(scene, 6) == Errors(4, ErrorCode::not_controller));
+  CHECK(scene.remove(request) == Errors(4, ErrorCode::not_controller));
   scene.active = true;
-  CHECK(remove(scene, 6) == Errors{ErrorCode::none, ErrorCode::unknown_topic_id,
-                                   ErrorCode::unknown_topic_or_partition,
-                                   ErrorCode::topic_authorization_failed});
+  CHECK(scene.remove(request) == Errors{ErrorCode::none, ErrorCode::unknown_topic_id,
+                                        ErrorCode::unknown_topic_or_partition,
+                                        ErrorCode::topic_authorization_failed});
   CHECK(scene.image->topic("t") == nullptr);
   CHECK_FALSE(scene.zk.exists(zpath::topic("t")));
   TopicAdminOptions options;
   options.delete_topic_enable = false;
   Asking kept({1}, options);
   request.topics.resize(1);
-  CHECK(remove(kept, 2) == Errors{ErrorCode::invalid_request});
-  CHECK(remove(kept, 3) == Errors{ErrorCode::topic_deletion_disabled});
+  CHECK(kept.remove(request, 2) == Errors{ErrorCode::invalid_request});
+  CHECK(kept.remove(request, 3) == Errors{ErrorCode::topic_deletion_disabled});
 }
 
 // Seed 1795401023042 of sim_stack: a restarted broker called a topic unknown that was there.
@@ -366,16 +366,9 @@ TEST_CASE("a topic that the controller has yet to tell of is not called unknown"
   request.topics[1].name = "t";
   request.topics[2].name = "nobody";
   request.topics[3].name = "nowhere";  // no broker of it lives: nobody is told of it
-  auto remove = [&] {
-    auto results = scene.ask<std::vector<DeleteTopicResult>>(
-        [&](auto done) { scene.topics->delete_topics(request, 6, std::move(done)); });
-    std::vector<ErrorCode> errors;
-    for (const auto& result : results) errors.push_back(result.error);
-    return errors;
-  };
   using Errors = std::vector<ErrorCode>;
   constexpr ErrorCode kUnknown = ErrorCode::unknown_topic_or_partition;
-  CHECK(remove() ==
+  CHECK(scene.remove(request) ==
         Errors{ErrorCode::not_controller, ErrorCode::not_controller, kUnknown, kUnknown});
   CHECK(scene.zk.exists(zpath::topic("t")));
 
@@ -398,7 +391,7 @@ TEST_CASE("a topic that the controller has yet to tell of is not called unknown"
 
   scene.hold_metadata = false;
   scene.settle();
-  CHECK(remove() == Errors{ErrorCode::none, ErrorCode::none, kUnknown, kUnknown});
+  CHECK(scene.remove(request) == Errors{ErrorCode::none, ErrorCode::none, kUnknown, kUnknown});
   CHECK_FALSE(scene.zk.exists(zpath::topic("t")));
 }
 

@@ -139,30 +139,9 @@ TEST_CASE("a truncation lowers the recovery point on the disk before it cuts") {
   CHECK(in_place() == 5);
 }
 
-namespace {
-// A disk whose blocking work runs when the test says so.
-class HeldDisk final : public test::PassingDisk {
- public:
-  explicit HeldDisk(rt::World world) : PassingDisk(world.disk), world_(world) {}
-  struct Job {
-    Fn<void()> work, done;
-  };
-  std::vector<Job> held;
-  bool holding = false;
-  void run_blocking(Fn<void()> work, Fn<void()> done) override {
-    if (!holding) return inner_.run_blocking(std::move(work), std::move(done));
-    held.push_back({std::move(work), std::move(done)});
-  }
-  rt::World world() { return {world_.loop, world_.net, *this, world_.entropy}; }
-
- private:
-  rt::World world_;
-};
-}  // namespace
-
 TEST_CASE("a checkpoint that was overtaken on its way does not come into the next one's file") {
   ManagerBench bench;
-  HeldDisk disk(bench.runtime.world());
+  test::HeldDisk disk(bench.runtime.world());
   auto opened = LogManager::open(disk.world(), bench.options());
   REQUIRE(opened);
   bench.manager = std::move(*opened);
@@ -177,18 +156,18 @@ TEST_CASE("a checkpoint that was overtaken on its way does not come into the nex
   flushed_to(10);
   disk.holding = true;
   bench.manager->checkpoint_recovery_points();
-  std::vector<HeldDisk::Job> first = std::exchange(disk.held, {});
+  std::vector<test::HeldDisk::Job> first = std::exchange(disk.held, {});
   REQUIRE(log->truncate_to(5));  // writes the checkpoint itself
   disk.holding = false;
   flushed_to(7);
   disk.holding = true;
   bench.manager->checkpoint_recovery_points();
   // The pool's threads take the two in any order, and at once.
-  auto run = [](std::vector<HeldDisk::Job> jobs) {
+  auto run = [](std::vector<test::HeldDisk::Job> jobs) {
     for (auto& job : jobs) job.work();
     for (auto& job : jobs) job.done();
   };
-  std::vector<HeldDisk::Job> second = std::exchange(disk.held, {});
+  std::vector<test::HeldDisk::Job> second = std::exchange(disk.held, {});
   for (auto& job : first) second.push_back(std::move(job));
   run(std::move(second));
   auto in_place = [&]() -> int64_t {
@@ -204,7 +183,7 @@ TEST_CASE("a checkpoint that was overtaken on its way does not come into the nex
 
 TEST_CASE("what is deleted goes one file or directory at a time") {
   ManagerBench bench;
-  HeldDisk disk(bench.runtime.world());
+  test::HeldDisk disk(bench.runtime.world());
   auto opened = LogManager::open(disk.world(), bench.options());
   REQUIRE(opened);
   bench.manager = std::move(*opened);
@@ -223,7 +202,7 @@ TEST_CASE("what is deleted goes one file or directory at a time") {
   // The checkpoints of both directories are on their way as well; each job is run by itself.
   for (std::ptrdiff_t left = 4; left > 0;) {
     REQUIRE(directories() == left);
-    std::vector<HeldDisk::Job> jobs = std::exchange(disk.held, {});
+    std::vector<test::HeldDisk::Job> jobs = std::exchange(disk.held, {});
     REQUIRE_FALSE(jobs.empty());
     for (auto& job : jobs) job.work();
     REQUIRE(directories() >= left - 1);

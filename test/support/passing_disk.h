@@ -1,4 +1,5 @@
 // A disk and a file that pass everything on to others: a test overrides what shall go differently.
+// And a disk whose work off the loop waits until the test lets it go on.
 #pragma once
 
 #include <memory>
@@ -57,6 +58,29 @@ class PassingDisk : public rt::Disk {
 
  protected:
   rt::Disk& inner_;
+};
+
+class HeldDisk final : public PassingDisk {
+ public:
+  explicit HeldDisk(rt::World world) : PassingDisk(world.disk), world_(world) {}
+  struct Job {
+    Fn<void()> work, done;
+  };
+  std::vector<Job> held;
+  bool holding = false;
+  void run_blocking(Fn<void()> work, Fn<void()> done) override {
+    if (!holding) return inner_.run_blocking(std::move(work), std::move(done));
+    held.push_back({std::move(work), std::move(done)});
+  }
+  void go_on() {  // with the oldest
+    Job job = std::move(held.front());
+    held.erase(held.begin());
+    inner_.run_blocking(std::move(job.work), std::move(job.done));
+  }
+  rt::World world() { return {world_.loop, world_.net, *this, world_.entropy}; }
+
+ private:
+  rt::World world_;
 };
 
 }  // namespace ottla::test

@@ -9,7 +9,6 @@
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <deque>
 
 #include "broker/controller/config_store.h"
 #include "broker/controller/session_file.h"
@@ -254,30 +253,12 @@ TEST_CASE("control plane: any order of faults, then peace: everything acknowledg
   CHECK(configs > 0);
 }
 
-// A disk whose work off the loop waits until it is told to go on.
-class HeldDisk final : public test::PassingDisk {
- public:
-  explicit HeldDisk(rt::World world) : PassingDisk(world.disk), world_(world) {}
-  void run_blocking(Fn<void()> work, Fn<void()> done) override {
-    held.emplace_back(std::move(work), std::move(done));
-  }
-  void go_on() {
-    auto [work, done] = std::move(held.front());
-    held.pop_front();
-    inner_.run_blocking(std::move(work), std::move(done));
-  }
-  rt::World world() { return {world_.loop, world_.net, *this, world_.entropy}; }
-  std::deque<std::pair<Fn<void()>, Fn<void()>>> held;
-
- private:
-  rt::World world_;
-};
-
 struct HeldStory : Story {
   HeldStory() : Story(1) {
     sim.kill("b");
     broker.reset();
     disk.emplace(sim.restart("b"));
+    disk->holding = true;
     start_broker(disk->world());
     REQUIRE(until([&] { return disk->held.size() == 1; }));
   }
@@ -288,7 +269,7 @@ struct HeldStory : Story {
     const auto* node = server->tree().find("/chroot/of/mine/brokers/ids/0");
     return node == nullptr ? 0 : server->tree().stat_of(*node).ephemeral_owner;
   }
-  std::optional<HeldDisk> disk;
+  std::optional<test::HeldDisk> disk;
 };
 
 TEST_CASE("an end waits for the file of its session, and leaves none") {
